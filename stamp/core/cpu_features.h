@@ -1,0 +1,23 @@
+#pragma once
+// What this processor can do, and which instruction set the program was told to use.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stamp {
+
+/// Instruction sets in ascending order; each includes the ones before it.
+enum class Isa { kScalar, kAvx2, kAvx512 };
+
+std::string_view isa_name(Isa isa);
+/// The best instruction set that both this build and this processor have.
+Isa best_isa();
+/// The one in use: best_isa(), or the one that the environment variable STAMP_ISA names. Throws
+/// std::invalid_argument when STAMP_ISA is unknown or beyond this processor.
+Isa active_isa();
+/// True when the processor multiplies bf16 natively (AVX512-BF16) and STAMP_ISA allows it.
+bool has_fast_bf16();
+/// Processor name, threads and instruction set, for reports.
+std::string machine_description();
+
+}  // namespace stamp

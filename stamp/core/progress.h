@@ -1,0 +1,34 @@
+#pragma once
+// Progress bar with throughput and ETA on standard error, and clean interruption by Ctrl-C.
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace stamp {
+
+/// Draws at most five times a second and only when standard error is a terminal (otherwise one line
+/// at most every ten seconds, and nothing at all for work that ends within two seconds).
+class Progress {
+ public:
+  /// `unit` is what `total` counts: "tokens", "layers", ...
+  Progress(std::string label, int64_t total, std::string unit);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void advance(int64_t count);
+
+ private:
+  void draw(bool last);
+  using Clock = std::chrono::steady_clock;
+  std::string label_, unit_;
+  int64_t total_, done_ = 0;
+  Clock::time_point start_, drawn_;
+  bool terminal_, shown_ = false;
+};
+
+/// Makes the first SIGINT or SIGTERM set a flag instead of ending the process; a second one ends it.
+void catch_interrupts();
+/// True after the first such signal: long loops end at the next safe point and mark results partial.
+bool interrupted();
+
+}  // namespace stamp

@@ -1,0 +1,96 @@
+#include "stamp/core/tensor.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "stamp/core/error.h"
+
+namespace stamp {
+
+std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+int64_t element_count(const Shape& shape) {
+  int64_t count = 1;
+  for (const int64_t size : shape)
+    if (size < 0 || __builtin_mul_overflow(count, size, &count))
+      throw_argument("tensor: shape {} has no valid element count", to_string(shape));
+  return count;
+}
+
+void AlignedBuffer::Free::operator()(void* p) const { std::free(p); }
+
+AlignedBuffer::AlignedBuffer(int64_t bytes) {
+  const int64_t rounded = (std::max<int64_t>(bytes, 1) + 63) / 64 * 64;
+  data_.reset(std::aligned_alloc(64, static_cast<size_t>(rounded)));
+  if (!data_) throw std::bad_alloc();
+}
+
+Matrix::Matrix(int64_t rows, int64_t cols) { reshape(rows, cols); }
+
+Matrix::Matrix(const Matrix& other) : Matrix(copy_of(other.view())) {}
+
+Matrix& Matrix::operator=(const Matrix& other) {
+  if (this != &other) *this = copy_of(other.view());
+  return *this;
+}
+
+Matrix Matrix::copy_of(ConstFloatView view) {
+  Matrix result(view.rows, view.cols);
+  for (int64_t i = 0; i < view.rows; ++i)
+    std::copy_n(view.row(i), view.cols, result.row(i));
+  return result;
+}
+
+Matrix Matrix::zeros(int64_t rows, int64_t cols) {
+  Matrix result(rows, cols);
+  std::fill_n(result.data(), result.size(), 0.0f);
+  return result;
+}
+
+void Matrix::reshape(int64_t rows, int64_t cols) {
+  const int64_t count = element_count({rows, cols});
+  if (count > capacity_ || !buffer_.data()) {
+    buffer_ = AlignedBuffer(count * static_cast<int64_t>(sizeof(float)));
+    capacity_ = count;
+  }
+  rows_ = rows;
+  cols_ = cols;
+}
+
+void to_f32(const TensorView& tensor, int64_t first, std::span<float> out) {
+  const int64_t count = static_cast<int64_t>(out.size());
+  if (first < 0 || first > tensor.size() - count)
+    throw_argument("tensor: elements [{}, {}) lie outside a tensor of shape {}", first,
+                   first + count, to_string(tensor.shape));
+  switch (tensor.dtype) {
+    case DType::kF32:
+      std::memcpy(out.data(), tensor.as<float>() + first, out.size_bytes());
+      return;
+    case DType::kBF16:
+      std::transform(tensor.as<bf16>() + first, tensor.as<bf16>() + first + count, out.data(),
+                     bf16_to_f32);
+      return;
+    case DType::kF16:
+      std::transform(tensor.as<f16>() + first, tensor.as<f16>() + first + count, out.data(),
+                     f16_to_f32);
+      return;
+    case DType::kF64:
+      std::copy_n(tensor.as<double>() + first, count, out.data());
+      return;
+    default:
+      throw_argument("tensor: {} is not a floating-point type", dtype_name(tensor.dtype));
+  }
+}
+
+Matrix to_matrix(const TensorView& tensor) {
+  if (tensor.shape.empty() || tensor.shape.size() > 2)
+    throw_argument("tensor: expected one or two dimensions, got shape {}", to_string(tensor.shape));
+  const bool vector = tensor.shape.size() == 1;
+  Matrix result(vector ? 1 : tensor.shape[0], vector ? tensor.shape[0] : tensor.shape[1]);
+  to_f32(tensor, 0, {result.data(), static_cast<size_t>(result.size())});
+  return result;
+}
+
+}  // namespace stamp

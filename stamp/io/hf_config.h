@@ -1,0 +1,48 @@
+#pragma once
+// config.json and generation_config.json of decoder language models, in all spellings met so far.
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stamp {
+
+/// Llama-3 frequency scaling of RoPE; see rope.h.
+struct RopeScaling {
+  double factor = 1.0, low_freq_factor = 1.0, high_freq_factor = 4.0;
+  int64_t original_max_position_embeddings = 8192;
+};
+
+struct LlmConfig {
+  std::string architecture;  // architectures[0]
+  int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
+  int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t max_positions = 0;
+  double rms_norm_eps = 1e-6, rope_theta = 10000.0;
+  std::optional<RopeScaling> rope_scaling;  // llama3; any other type but "default" is an error
+  bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
+  std::optional<int64_t> bos_token_id;
+  std::vector<int64_t> eos_token_ids;
+};
+
+/// Reads DIR/config.json: `rope_theta`/`rope_scaling` (also the older `rope_scaling.type`) or
+/// `rope_parameters`, `eos_token_id` as number or list, absent or null `head_dim`. Throws
+/// std::runtime_error naming file, key and value for missing or absurd sizes (all bounded by 2^20, layers
+/// by 1024), heads not divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope types, sliding
+/// windows in use, or quantization_config this build cannot read.
+LlmConfig read_llm_config(const std::filesystem::path& directory);
+
+struct GenerationConfig {
+  bool do_sample = false;
+  double temperature = 1.0, top_p = 1.0, repetition_penalty = 1.0;
+  int64_t top_k = 0;  // 0: off
+  std::vector<int64_t> eos_token_ids;
+};
+
+/// Reads DIR/generation_config.json; without that file everything has its default and the stop ids are
+/// those of `config`. Values outside their ranges throw std::runtime_error.
+GenerationConfig read_generation_config(const std::filesystem::path& directory,
+                                        const LlmConfig& config);
+
+}  // namespace stamp

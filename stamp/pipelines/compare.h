@@ -1,0 +1,77 @@
+#pragma once
+// A grid of recipes at equal average bits, measured on the same windows, as table, JSON and HTML report.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "stamp/io/json.h"
+#include "stamp/pipelines/evaluate.h"
+
+namespace stamp {
+
+struct CompareOptions {
+  std::filesystem::path model;
+  std::filesystem::path text;
+  std::filesystem::path calibration;
+  std::vector<std::string> features = {"none", "hadamard"};
+  /// "none-unprotected": no L and no protected rows; "none": no L, first tokens at 8 bits; else a transform.
+  std::vector<std::string> sequences = {"none", "haar", "dct", "wht"};
+  std::vector<std::string> plans = {"two_level"};
+  std::vector<int> weights = {16}, activations = {4}, kv = {16};
+  int high_tokens = 64;
+  std::string center = "none";
+  int64_t context = 1024;
+  int64_t max_windows = 0;
+  bool bos_every_window = true;
+  std::string report_site = "";  // site drawn in the report's heat map; empty: the middle layer's attention input
+};
+
+/// One line of the table.
+struct CompareRow {
+  Recipe recipe;
+  std::string feature, sequence, plan;
+  int weight_bits = 16, activation_bits = 16, kv_bits = 16;
+  Scores scores;
+  double activation_average = 16, activation_average_with_scales = 16;
+  double kv_average = 16, kv_average_with_scales = 16;
+  /// Share of the gap between "none" (same feature, bits and plan family) and the unquantized model that is closed,
+  /// in perplexity and in KL; NaN for baselines. Interval: paired bootstrap over windows of the NLL difference.
+  double gap_closed_perplexity = 0, gap_closed_kl = 0;
+  double nll_difference = 0, nll_low = 0, nll_high = 0;  // row minus baseline, nats per token
+  double kl_difference = 0, kl_low = 0, kl_high = 0;
+  std::vector<LinearSqnr> linears;
+};
+
+/// What the report draws of one site.
+struct SitePicture {
+  std::string site;
+  Matrix autocorrelation;                  // [64, 64] tokens x tokens, normalised, first 64 tokens after the sink
+  std::vector<double> energy_before;       // per row of X (sink left out), mean over windows
+  struct Transformed {
+    std::string transform;
+    std::vector<double> energy;            // per row of L X
+    std::vector<int> two_level, waterfill; // bits per row
+  };
+  std::vector<Transformed> transformed;
+};
+
+struct Comparison {
+  CompareOptions options;
+  std::string machine, model_name, text_name, commit;
+  double perplexity_reference = 0, bits_per_byte_reference = 0;
+  int64_t windows = 0;
+  std::vector<CompareRow> rows;
+  SitePicture picture;
+  double seconds = 0;
+  int64_t peak_rss_bytes = 0;
+  bool partial = false;
+  std::vector<std::string> notes;
+};
+
+Comparison compare(const CompareOptions& options);
+std::string to_text(const Comparison& comparison);
+Json to_json(const Comparison& comparison);
+/// Self-contained HTML (inline SVG and CSS, no scripts from elsewhere, light and dark, any width).
+std::string to_html(const Comparison& comparison);
+
+}  // namespace stamp

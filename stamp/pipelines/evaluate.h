@@ -1,0 +1,66 @@
+#pragma once
+// Perplexity, KL divergence, top-1 agreement and SQNR of a recipe on a text (METHODS 12.1).
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stamp/io/json.h"
+#include "stamp/models/model.h"
+
+namespace stamp {
+
+struct EvaluateOptions {
+  std::filesystem::path model;
+  std::filesystem::path text;
+  std::filesystem::path calibration;  // empty: DIR/calibration.txt when the recipe needs one
+  Recipe recipe;
+  int64_t context = 2048;
+  int64_t max_windows = 0;      // 0: all whole windows of the text
+  bool bos_every_window = true; // --bos every | first
+  Compute compute = Compute::kF32;
+  Compute reference = Compute::kF32;
+  int64_t causal_positions = 2000;  // scored for the exactly causal figure; 0: off
+  int64_t sqnr_windows = 2;         // windows used for per-linear SQNR
+};
+
+/// Scores of one window (means over its predicted tokens).
+struct WindowScore {
+  double nll = 0, nll_reference = 0, kl = 0;
+};
+
+struct Scores {
+  int64_t tokens = 0;          // predicted
+  double perplexity = 0, perplexity_reference = 0;
+  double kl_mean = 0, kl_99 = 0, top1_agreement = 0;
+  double nll_standard_error = 0;  // of the paired difference to the reference
+  std::vector<WindowScore> windows;
+};
+
+struct LinearSqnr {
+  std::string linear;
+  double db = 0;
+};
+
+struct Evaluation {
+  Scores all;                       // every token ("paper protocol, not causal" below 8-bit activations)
+  std::optional<Scores> causal;     // only tokens that close a transform run
+  int64_t causal_run = 0;           // tokens per run
+  std::vector<LinearSqnr> linears;
+  double hidden_sqnr_db = 0;        // end to end, final hidden states
+  double average_activation_bits = 16, average_activation_bits_with_scales = 16;
+  double average_kv_bits = 16, average_kv_bits_with_scales = 16;
+  double average_weight_bits = 16;
+  double bits_per_byte = 0;
+  double seconds = 0, tokens_per_second = 0;
+  int64_t peak_rss_bytes = 0;
+  bool partial = false;             // interrupted
+  std::vector<std::string> notes;
+};
+
+Evaluation evaluate(const EvaluateOptions& options);
+Json to_json(const Evaluation& evaluation, const EvaluateOptions& options);
+/// Aligned text for the terminal.
+std::string to_text(const Evaluation& evaluation, const EvaluateOptions& options);
+
+}  // namespace stamp

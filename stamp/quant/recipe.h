@@ -1,0 +1,78 @@
+#pragma once
+// The recipe: plain data that says what is quantized, how, and in which basis.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "stamp/io/json.h"
+
+namespace stamp {
+
+/// Min-max quantizer of one row (or of blocks of a row). METHODS: per-token asymmetric by default.
+struct QuantizerSpec {
+  bool symmetric = false;
+  double clip = 1.0;  // (0, 1]: the range is multiplied by this
+  int block = 0;      // columns that share one scale; 0: the whole row
+};
+
+/// The orthonormal transform L along tokens.
+struct SequenceSpec {
+  std::string transform = "identity";  // a row of sequence_transforms()
+  int levels = 0;                      // Haar's J; 0: the largest J with at least `high_tokens` rows in A_J
+  int skip_tokens = 0;                 // attention-sink rows kept out of L (as extra 8-bit rows)
+  int block_tokens = 0;                // transform blocks of this many tokens; 0: the whole chunk
+};
+
+/// Bits of each transformed row.
+struct PlanSpec {
+  std::string kind = "uniform";  // uniform, two_level, fraction, waterfill
+  int high_tokens = 64;          // two_level: rows at high_bits, skip included
+  int high_bits = 8;
+  int min_bits = 2;              // waterfill: smallest width; 0 drops rows
+  double average_bits = 0;       // waterfill: data bits per element, sinks included; 0: what two_level would use
+};
+
+/// How one kind of tensor (linear inputs, K, V) is quantized along tokens. bits = 16: not at all.
+struct TokenSpec {
+  int bits = 16;  // 2..8, or 16; the low width of two_level and fraction
+  QuantizerSpec quantizer;
+  SequenceSpec sequence;
+  PlanSpec plan;
+};
+
+struct WeightSpec {
+  int bits = 16;          // 2..8, or 16
+  int group = 0;          // input channels that share a scale; 0: one scale per output channel
+  bool symmetric = true;
+  bool mse_clip = false;  // clip search, norm 2.4 (METHODS 1.6)
+};
+
+struct Recipe {
+  std::string name = "bf16";
+  std::string feature = "none";  // a row of feature_transforms(): none, hadamard
+  WeightSpec weights;
+  TokenSpec activations;
+  std::string center = "none";   // none, static (calibrated channel means), auto (per layer by calibration)
+  TokenSpec k, v;
+  int kv_block = 64;             // tokens of a closed KV block; 0: the whole sequence (paper)
+  std::vector<std::string> exclude;  // linears left alone: substrings of "layers.3.mlp.down_proj"
+
+  /// True when anything needs calibrated statistics (waterfill, static or auto centering).
+  bool needs_calibration() const;
+  /// True when nothing is quantized: the plain model.
+  bool is_plain() const;
+};
+
+/// JSON with "schema": 1 and every field explicit.
+Json to_json(const Recipe& recipe);
+/// The inverse; unknown keys, unknown names and values out of range throw std::invalid_argument naming key,
+/// value and what is allowed. Missing keys take their defaults, except "schema".
+Recipe recipe_from_json(const Json& json);
+/// A preset's name (PRESETS: "w4a4kv4-stamp", ...) or the path of a JSON file.
+Recipe load_recipe(const std::string& name_or_path);
+/// Names of the presets built into the program.
+std::vector<std::string> preset_names();
+/// Throws std::invalid_argument when the fields do not fit together (see recipe_from_json).
+void check(const Recipe& recipe);
+
+}  // namespace stamp

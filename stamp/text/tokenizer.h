@@ -1,0 +1,46 @@
+#pragma once
+// Byte-level BPE tokenizers (Llama 3, Qwen 2 and kin) from Hugging Face's tokenizer.json.
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stamp {
+
+class Tokenizer {
+ public:
+  /// Reads DIR/tokenizer.json (and tokenizer_config.json for the names of bos/eos). Supported: model BPE
+  /// with byte-level pre-tokenizer, Split regexes (PCRE2), NFC normaliser, added tokens (lstrip, rstrip,
+  /// single_word, normalized), merges as strings or pairs, `ignore_merges`, TemplateProcessing. Everything
+  /// else in the file is a std::runtime_error that names key and value.
+  static Tokenizer load(const std::filesystem::path& directory);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Ids of UTF-8 text. Invalid UTF-8 is replaced by U+FFFD as Python's errors="replace" does.
+  /// `add_special` applies the template (BOS for Llama 3).
+  std::vector<int32_t> encode(std::string_view text, bool add_special = true) const;
+  /// Text of ids; bytes that form no valid UTF-8 become U+FFFD. Ids out of range throw
+  /// std::invalid_argument.
+  std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
+  /// Raw bytes of one id (a streaming printer joins them and waits for complete characters).
+  std::string token_bytes(int32_t id) const;
+  bool is_special(int32_t id) const;
+  /// Id of an exact token text, or -1.
+  int32_t id_of(std::string_view token) const;
+  /// BOS id when the template prepends one, else -1.
+  int32_t bos_id() const;
+  /// Largest id + 1.
+  int64_t size() const;
+
+ private:
+  Tokenizer();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stamp
