@@ -1,0 +1,41 @@
+# The front door. `make demo` and `make test` do everything that a fresh Debian 12 machine needs.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+
+.PHONY: help demo test build bench deps check clean
+help:
+	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
+	@echo "make test   install what is missing, build, run all tests"
+	@echo "make build  only build: the program is $(BUILD)/stamp"
+	@echo "make bench  build and run the micro benchmarks"
+	@echo "make check  layer and format checks"
+
+deps:
+	@tools/install_deps.sh
+
+build:
+	@echo "== building with $(JOBS) jobs into $(BUILD)/"
+	@cmake -S . -B $(BUILD) -G Ninja $(LAUNCHER) > $(BUILD).log 2>&1 || { cat $(BUILD).log; echo "make: configuring failed; 'make deps' installs what is missing"; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: deps build
+	@echo "== comparing recipes on the bundled model (simulated quantization)"
+	@$(BUILD)/stamp compare demo/llm --preset demo --out report.html
+	@echo "== open report.html in a browser"
+
+test: deps build
+	@echo "== running all tests"
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+bench: deps build
+	@cmake --build $(BUILD) --target kernels_bench quant_bench
+	@$(BUILD)/kernels_bench && $(BUILD)/quant_bench
+
+check:
+	@python3 tools/check_layers.py
+	@tools/check_format.sh
+
+clean:
+	rm -rf $(BUILD)
