@@ -1,8 +1,10 @@
 #pragma once
 // The only door to SIMD. One table of function pointers per instruction set; the scalar one is the
-// specification. Kernels take raw pointers, sizes and strides (in elements), are noexcept and single-threaded.
+// specification. Kernels take raw pointers, sizes and strides (in elements), are noexcept and
+// single-threaded.
 #include <cstdint>
 
+#include "stamp/core/cpu_features.h"
 #include "stamp/core/dtype.h"
 
 namespace stamp {
@@ -15,8 +17,8 @@ struct KernelTable {
 
 /// The table of the active instruction set (see active_isa()); every entry is set.
 const KernelTable& kernels();
-/// The table of one instruction set overlaid on the lower ones; for conformance tests and benchmarks.
-/// `isa` must not exceed best_isa().
-const KernelTable& kernels_of(enum class Isa isa);
+/// The table of one instruction set overlaid on the lower ones; for conformance tests and
+/// benchmarks. `isa` must not exceed best_isa().
+const KernelTable& kernels_of(Isa isa);
 
 }  // namespace stamp

@@ -1,0 +1,26 @@
+#include "stamp/kernels/avx2/transpose.h"
+#include "stamp/kernels/simd/elementwise.inl"
+#include "stamp/kernels/simd/gemm.inl"
+#include "stamp/kernels/simd/gemv.inl"
+#include "stamp/kernels/simd/loaders.inl"
+#include "stamp/kernels/simd/vec_avx2.h"
+#include "stamp/kernels/tables.h"
+
+namespace stamp {
+
+constinit const KernelTable kAvx2Kernels = {
+    .gemm_f32 = gemm_f32,
+    .gemv_f32 = gemv<LoadF32>,
+    .gemv_bf16 = gemv<Load16<widen_bf16>>,
+    .gemv_f16 = gemv<Load16<widen_f16>>,
+    .transpose_f32 = transpose_f32,
+    .to_bf16 = to_bf16,
+    .from_bf16 = widen<Load16<widen_bf16>>,
+    .from_f16 = widen<Load16<widen_f16>>,
+    .exp_scaled = exp_scaled,
+    .max_f32 = max_f32,
+    .silu_mul = silu_mul,
+    .rms_norm = rms_norm,
+};
+
+}  // namespace stamp
