@@ -28,9 +28,9 @@ struct LlmConfig {
 
 /// Reads DIR/config.json: `rope_theta`/`rope_scaling` (also the older `rope_scaling.type`) or
 /// `rope_parameters`, `eos_token_id` as number or list, absent or null `head_dim`. Throws
-/// std::runtime_error naming file, key and value for missing or absurd sizes (all bounded by 2^20, layers
-/// by 1024), heads not divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope types, sliding
-/// windows in use, or quantization_config this build cannot read.
+/// std::runtime_error naming file, key and value for missing or absurd sizes (all bounded by 2^20,
+/// layers by 1024), heads not divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope
+/// types, sliding windows in use, or quantization_config this build cannot read.
 LlmConfig read_llm_config(const std::filesystem::path& directory);
 
 struct GenerationConfig {
@@ -40,8 +40,8 @@ struct GenerationConfig {
   std::vector<int64_t> eos_token_ids;
 };
 
-/// Reads DIR/generation_config.json; without that file everything has its default and the stop ids are
-/// those of `config`. Values outside their ranges throw std::runtime_error.
+/// Reads DIR/generation_config.json; without that file everything has its default and the stop ids
+/// are those of `config`. Values outside their ranges throw std::runtime_error.
 GenerationConfig read_generation_config(const std::filesystem::path& directory,
                                         const LlmConfig& config);
 

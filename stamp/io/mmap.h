@@ -9,8 +9,8 @@ namespace stamp {
 
 class MappedFile {
  public:
-  /// Maps `path`. Throws std::runtime_error (file, reason) when it cannot be opened, is not a regular
-  /// file or is empty.
+  /// Maps `path`. Throws std::runtime_error (file, reason) when it cannot be opened, is not a
+  /// regular file or is empty.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -25,8 +25,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Tells the kernel that the pages wholly inside [data, data + bytes) of a mapping will not be needed
-/// soon; they are read again from the file when touched. Does nothing for other memory.
+/// Tells the kernel that the pages wholly inside [data, data + bytes) of a mapping will not be
+/// needed soon; they are read again from the file when touched. Does nothing for other memory.
 void drop_mapped_pages(const void* data, int64_t bytes);
 
 }  // namespace stamp

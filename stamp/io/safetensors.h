@@ -11,17 +11,17 @@
 
 namespace stamp {
 
-/// Named tensors of one file, or of the shards of a model directory, memory-mapped. Views stay valid as
-/// long as this object lives. Files are hostile until checked: header length and syntax, dtypes, shapes
-/// that overflow, offsets outside the file, overlapping or misaligned ranges, sizes that do not match
-/// shapes, duplicate names, shard names that leave the directory, missing shards and tensors each throw
-/// std::runtime_error naming file, tensor and reason.
+/// Named tensors of one file, or of the shards of a model directory, memory-mapped. Views stay
+/// valid as long as this object lives. Files are hostile until checked: header length and syntax,
+/// dtypes, shapes that overflow, offsets outside the file, overlapping or misaligned ranges, sizes
+/// that do not match shapes, duplicate names, shard names that leave the directory, missing shards
+/// and tensors each throw std::runtime_error naming file, tensor and reason.
 class Safetensors {
  public:
   /// One file.
   static Safetensors open(const std::filesystem::path& file);
-  /// `model.safetensors`, or the shards listed by `model.safetensors.index.json` (`stem` for diffusers
-  /// directories: "diffusion_pytorch_model").
+  /// `model.safetensors`, or the shards listed by `model.safetensors.index.json` (`stem` for
+  /// diffusers directories: "diffusion_pytorch_model").
   static Safetensors open_model(const std::filesystem::path& directory,
                                 const std::string& stem = "model");
 

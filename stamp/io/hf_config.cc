@@ -1,0 +1,150 @@
+#include "stamp/io/hf_config.h"
+
+#include <algorithm>
+
+#include "stamp/io/config_reader.h"
+
+namespace stamp {
+namespace {
+
+constexpr int64_t kMaxSize = int64_t{1} << 20;
+constexpr int64_t kMaxLayers = 1024;
+constexpr int64_t kMaxToken = kMaxSize - 1;
+
+std::string read_architecture(const ConfigReader& config) {
+  const Json* names = config.find("architectures");
+  if (names == nullptr || !names->is_array() || names->empty() || !(*names)[0].is_string())
+    config.reject("architectures", "expected a list with the name of a model class");
+  return (*names)[0].get<std::string>();
+}
+
+void read_sizes(const ConfigReader& config, LlmConfig& result) {
+  const auto size = [&](const char* key, int64_t highest = kMaxSize) {
+    return config.required(config.integer(key, 1, highest), key);
+  };
+  result.vocab_size = size("vocab_size");
+  result.hidden_size = size("hidden_size");
+  result.intermediate_size = size("intermediate_size");
+  result.layers = size("num_hidden_layers", kMaxLayers);
+  result.heads = size("num_attention_heads");
+  result.max_positions = size("max_position_embeddings");
+  result.kv_heads = config.integer("num_key_value_heads", 1, kMaxSize).value_or(result.heads);
+  if (result.heads % result.kv_heads != 0)
+    config.reject("num_key_value_heads",
+                  fmt::format("expected a divisor of num_attention_heads {}", result.heads));
+  const auto head_dim = config.integer("head_dim", 2, kMaxSize);
+  if (!head_dim && result.hidden_size % result.heads != 0)
+    config.reject("hidden_size", fmt::format("expected a multiple of num_attention_heads {} when "
+                                             "head_dim is absent",
+                                             result.heads));
+  result.head_dim = head_dim.value_or(result.hidden_size / result.heads);
+  if (result.head_dim % 2 != 0)
+    config.reject("head_dim", fmt::format("expected an even size, got {}", result.head_dim));
+}
+
+RopeScaling read_llama3_scaling(const ConfigReader& rope) {
+  const auto value = [&](const char* key) {
+    return rope.required(rope.number(key, 1e-3, 1e6), key);
+  };
+  RopeScaling scaling;
+  scaling.factor = value("factor");
+  scaling.low_freq_factor = value("low_freq_factor");
+  scaling.high_freq_factor = value("high_freq_factor");
+  const char* original = "original_max_position_embeddings";
+  scaling.original_max_position_embeddings =
+      rope.required(rope.integer(original, 1, kMaxSize), original);
+  if (scaling.high_freq_factor <= scaling.low_freq_factor)
+    rope.reject("high_freq_factor", "expected more than low_freq_factor");
+  return scaling;
+}
+
+void read_rope_level(const ConfigReader& level, LlmConfig& result) {
+  result.rope_theta = level.number("rope_theta", 1.0, 1e15).value_or(result.rope_theta);
+  if (level.number("partial_rotary_factor", -1e9, 1e9).value_or(1.0) != 1.0)
+    level.reject("partial_rotary_factor", "supported is 1");
+}
+
+/// `rope_parameters` holds everything; older files have `rope_theta` and `rope_scaling`.
+void read_rope(const ConfigReader& config, LlmConfig& result) {
+  read_rope_level(config, result);
+  const bool current = config.find("rope_parameters") != nullptr;
+  const auto rope = config.object(current ? "rope_parameters" : "rope_scaling");
+  if (!rope) return;
+  read_rope_level(*rope, result);
+  const char* key = rope->find("rope_type") != nullptr ? "rope_type" : "type";
+  const std::string type = rope->text(key).value_or("default");
+  if (type == "llama3")
+    result.rope_scaling = read_llama3_scaling(*rope);
+  else if (type != "default")
+    rope->reject(key, "supported are \"default\" and \"llama3\"");
+}
+
+void reject_sliding_windows(const ConfigReader& config, const LlmConfig& result) {
+  // Qwen2 has a switch, off by default; elsewhere a window that is given is in use.
+  const bool in_use = config.boolean("use_sliding_window")
+                          .value_or(result.architecture != "Qwen2ForCausalLM" &&
+                                    config.find("sliding_window") != nullptr);
+  if (in_use) config.reject("sliding_window", "sliding windows are unsupported");
+  const Json* layer_types = config.find("layer_types");
+  if (layer_types == nullptr) return;
+  if (!layer_types->is_array() ||
+      std::any_of(layer_types->begin(), layer_types->end(),
+                  [](const Json& type) { return type != "full_attention"; }))
+    config.reject("layer_types", "supported is \"full_attention\" in every layer");
+}
+
+void read_flags(const ConfigReader& config, LlmConfig& result) {
+  if (config.find("quantization_config") != nullptr)
+    config.reject("quantization_config", "weights that are already quantized are unsupported");
+  if (config.text("hidden_act").value_or("silu") != "silu")
+    config.reject("hidden_act", "supported is \"silu\"");
+  result.rms_norm_eps = config.number("rms_norm_eps", 0.0, 1.0).value_or(result.rms_norm_eps);
+  result.tie_word_embeddings = config.boolean("tie_word_embeddings").value_or(false);
+  result.attention_bias = config.boolean("attention_bias").value_or(false);
+  result.mlp_bias = config.boolean("mlp_bias").value_or(false);
+}
+
+void read_special_tokens(const ConfigReader& config, LlmConfig& result) {
+  result.bos_token_id = config.integer("bos_token_id", 0, kMaxToken);
+  result.eos_token_ids =
+      config.integers("eos_token_id", 0, kMaxToken).value_or(std::vector<int64_t>{});
+}
+
+}  // namespace
+
+LlmConfig read_llm_config(const std::filesystem::path& directory) {
+  const auto path = directory / "config.json";
+  const Json json = read_json(path);
+  const ConfigReader config(json, path.string());
+  LlmConfig result;
+  result.architecture = read_architecture(config);
+  read_sizes(config, result);
+  read_rope(config, result);
+  reject_sliding_windows(config, result);
+  read_flags(config, result);
+  read_special_tokens(config, result);
+  return result;
+}
+
+GenerationConfig read_generation_config(const std::filesystem::path& directory,
+                                        const LlmConfig& config) {
+  GenerationConfig result;
+  result.eos_token_ids = config.eos_token_ids;
+  const auto path = directory / "generation_config.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored) && !ignored) return result;
+  const Json json = read_json(path);
+  const ConfigReader generation(json, path.string());
+  result.do_sample = generation.boolean("do_sample").value_or(false);
+  result.temperature = generation.number("temperature", 0.0, 1e6).value_or(1.0);
+  result.top_p = generation.number("top_p", 0.0, 1.0).value_or(1.0);
+  if (result.top_p == 0.0) generation.reject("top_p", "expected a number in (0, 1]");
+  result.repetition_penalty = generation.number("repetition_penalty", 1e-3, 1e6).value_or(1.0);
+  // transformers samples among 50 when the file leaves top_k open.
+  result.top_k = generation.integer("top_k", 0, kMaxSize).value_or(result.do_sample ? 50 : 0);
+  if (const auto eos = generation.integers("eos_token_id", 0, kMaxToken))
+    result.eos_token_ids = *eos;
+  return result;
+}
+
+}  // namespace stamp

@@ -1,0 +1,92 @@
+#include "stamp/io/safetensors.h"
+
+#include <system_error>
+
+#include "stamp/core/error.h"
+#include "stamp/io/json.h"
+#include "stamp/io/safetensors_header.h"
+
+namespace stamp {
+namespace {
+
+/// A shard name from an index may not lead out of the directory, nor to another index.
+void check_shard_name(const std::filesystem::path& index, const std::string& shard) {
+  const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == shard.npos;
+  if (!plain || !shard.ends_with(".safetensors"))
+    throw_runtime("{}: expected shards to be plain names ending in .safetensors, got '{}'",
+                  index.string(), shard.substr(0, 200));
+}
+
+using ShardTensors = std::map<std::string, std::vector<std::string>>;
+
+ShardTensors read_index(const std::filesystem::path& index) {
+  const Json json = read_json(index);
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
+      json["weight_map"].empty())
+    throw_runtime("{}: expected an object 'weight_map' that names tensors", index.string());
+  ShardTensors shards;
+  for (const auto& [tensor, shard] : json["weight_map"].items()) {
+    if (!shard.is_string())
+      throw_runtime("{}: weight_map['{}'] is not a file name", index.string(), tensor);
+    check_shard_name(index, shard);
+    shards[shard].push_back(tensor);
+  }
+  return shards;
+}
+
+}  // namespace
+
+Safetensors Safetensors::open(const std::filesystem::path& file) {
+  Safetensors result;
+  result.source_ = file;
+  result.add_file(file, nullptr);
+  return result;
+}
+
+Safetensors Safetensors::open_model(const std::filesystem::path& directory,
+                                    const std::string& stem) {
+  const auto single = directory / (stem + ".safetensors");
+  const auto index = directory / (stem + ".safetensors.index.json");
+  std::error_code ignored;  // a file that cannot be examined gets its message when it is opened
+  if (std::filesystem::symlink_status(single, ignored).type() !=
+      std::filesystem::file_type::not_found)
+    return open(single);
+  if (std::filesystem::symlink_status(index, ignored).type() ==
+      std::filesystem::file_type::not_found)
+    throw_runtime("{}: expected {} or {}, found neither", directory.string(),
+                  single.filename().string(), index.filename().string());
+  Safetensors result;
+  result.source_ = directory;
+  for (const auto& [shard, tensors] : read_index(index))
+    result.add_file(directory / shard, &tensors);
+  return result;
+}
+
+void Safetensors::add_file(const std::filesystem::path& file,
+                           const std::vector<std::string>* expected) {
+  const auto mapping = std::make_shared<MappedFile>(file);
+  auto views = read_safetensors_header(mapping->bytes(), file.string());
+  if (expected != nullptr)
+    for (const std::string& name : *expected)
+      if (!views.contains(name))
+        throw_runtime("{}: the index says that tensor '{}' is here, but it is not", file.string(),
+                      name);
+  files_.push_back(mapping);
+  tensors_.merge(views);  // leaves behind what was there already
+  if (!views.empty())
+    throw_runtime("{}: tensor '{}' is in another shard, too", file.string(), views.begin()->first);
+}
+
+const TensorView& Safetensors::at(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw_runtime("{}: there is no tensor '{}'", source_.string(), name);
+  return found->second;
+}
+
+int64_t Safetensors::bytes() const {
+  int64_t total = 0;
+  for (const auto& [name, view] : tensors_) total += view.bytes();
+  return total;
+}
+
+}  // namespace stamp
