@@ -1,10 +1,13 @@
+#include "stamp/kernels/tables.h"
+// The vector type comes first, then the loaders.
+// clang-format off
+#include "stamp/kernels/simd/vec_avx2.h"
+#include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/avx2/transpose.h"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
-#include "stamp/kernels/simd/loaders.inl"
-#include "stamp/kernels/simd/vec_avx2.h"
-#include "stamp/kernels/tables.h"
+// clang-format on
 
 namespace stamp {
 

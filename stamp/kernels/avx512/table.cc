@@ -1,12 +1,15 @@
 // GCC 12 takes the undefined operands inside its own intrinsics for uninitialised variables.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#include "stamp/kernels/tables.h"
+// The vector type comes first, then the loaders.
+// clang-format off
+#include "stamp/kernels/simd/vec_avx512.h"
+#include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
-#include "stamp/kernels/simd/loaders.inl"
-#include "stamp/kernels/simd/vec_avx512.h"
-#include "stamp/kernels/tables.h"
+// clang-format on
 
 namespace stamp {
 
