@@ -14,8 +14,8 @@ namespace stamp {
 void set_threads(int count);
 int threads();
 
-/// Calls body(i) for every i in [0, count), in any order, on all threads. The first exception thrown by
-/// a body is rethrown here after all have ended. Nested calls run on the calling thread.
+/// Calls body(i) for every i in [0, count), in any order, on all threads. The first exception
+/// thrown by a body is rethrown here after all have ended. Nested calls run on the calling thread.
 template <class Body>
 void parallel_for(int64_t count, Body&& body) {
   if (count <= 1 || omp_in_parallel()) {
@@ -39,8 +39,8 @@ void parallel_for(int64_t count, Body&& body) {
 /// Splits [0, count) into ranges of at least `grain` items and calls body(begin, end) for each.
 template <class Body>
 void parallel_ranges(int64_t count, int64_t grain, Body&& body) {
-  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(count / std::max<int64_t>(grain, 1),
-                                                               int64_t{4} * threads()));
+  const int64_t parts = std::max<int64_t>(
+      1, std::min<int64_t>(count / std::max<int64_t>(grain, 1), int64_t{4} * threads()));
   parallel_for(parts, [&](int64_t part) {
     const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
     if (begin < end) body(begin, end);

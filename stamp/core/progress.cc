@@ -52,7 +52,8 @@ void Progress::advance(int64_t count) {
   done_ += count;
   const auto now = Clock::now();
   if (now - start_ < std::chrono::seconds(2)) return;
-  if (now - drawn_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10))) return;
+  if (now - drawn_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10)))
+    return;
   drawn_ = now;
   shown_ = true;
   draw(false);
@@ -64,9 +65,8 @@ void Progress::draw(bool last) {
   const double left = rate > 0 ? static_cast<double>(total_ - done_) / rate : 0;
   const int filled = static_cast<int>(std::min<int64_t>(done_, total_) * 24 / total_);
   const std::string time = last ? "in " + clock_text(seconds) : "ETA " + clock_text(left);
-  const std::string line =
-      fmt::format("{} [{:#<{}}{:.<{}}] {}/{} {}, {:.0f}/s, {}", label_, "", filled, "",
-                  24 - filled, done_, total_, unit_, rate, time);
+  const std::string line = fmt::format("{} [{:#<{}}{:.<{}}] {}/{} {}, {:.0f}/s, {}", label_, "",
+                                       filled, "", 24 - filled, done_, total_, unit_, rate, time);
   if (terminal_)
     fmt::print(stderr, "\r\033[K{}", line);
   else

@@ -26,9 +26,11 @@ class Progress {
   bool terminal_, shown_ = false;
 };
 
-/// Makes the first SIGINT or SIGTERM set a flag instead of ending the process; a second one ends it.
+/// Makes the first SIGINT or SIGTERM set a flag instead of ending the process; a second one ends
+/// it.
 void catch_interrupts();
-/// True after the first such signal: long loops end at the next safe point and mark results partial.
+/// True after the first such signal: long loops end at the next safe point and mark results
+/// partial.
 bool interrupted();
 
 }  // namespace stamp

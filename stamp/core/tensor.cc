@@ -38,8 +38,7 @@ Matrix& Matrix::operator=(const Matrix& other) {
 
 Matrix Matrix::copy_of(ConstFloatView view) {
   Matrix result(view.rows, view.cols);
-  for (int64_t i = 0; i < view.rows; ++i)
-    std::copy_n(view.row(i), view.cols, result.row(i));
+  for (int64_t i = 0; i < view.rows; ++i) std::copy_n(view.row(i), view.cols, result.row(i));
   return result;
 }
 
