@@ -15,6 +15,8 @@ class ConfigReader {
  public:
   ConfigReader(const Json& object, std::string where);
 
+  /// File, and path of keys to this object.
+  const std::string& where() const { return where_; }
   /// Null when the key is absent.
   const Json* find(const std::string& key) const;
   std::optional<int64_t> integer(const std::string& key, int64_t lowest, int64_t highest) const;
