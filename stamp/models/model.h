@@ -1,5 +1,6 @@
 #pragma once
-// A decoder language model: config, weights, forward. Const after load; caches and contexts are arguments.
+// A decoder language model: config, weights, forward. Const after load; caches and contexts are
+// arguments.
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -23,14 +24,16 @@ class Model {
   virtual ~Model() = default;
   virtual const LlmConfig& config() const = 0;
   virtual const Recipe& recipe() const = 0;
-  /// Hidden states after the final norm, [ids.size(), hidden_size], for tokens that follow what the cache holds;
-  /// the cache is extended. Throws std::invalid_argument for ids out of range or a full cache.
+  /// Hidden states after the final norm, [ids.size(), hidden_size], for tokens that follow what the
+  /// cache holds; the cache is extended. Throws std::invalid_argument for ids out of range or a
+  /// full cache.
   virtual Matrix forward(std::span<const int32_t> ids, KvCache& cache,
                          ForwardContext& context) const = 0;
   /// out[rows, vocab] = lm_head(hidden). Callers pass few rows at a time.
   virtual void logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const = 0;
   KvCache make_cache(int64_t capacity) const;
-  /// Data and scale bits of all quantized linear inputs, and of K and V, for one sequence of `tokens`.
+  /// Data and scale bits of all quantized linear inputs, and of K and V, for one sequence of
+  /// `tokens`.
   virtual BitCount activation_bits(int64_t tokens) const = 0;
   virtual BitCount kv_bits(int64_t tokens) const = 0;
   /// Lines worth telling the user: which Hadamard orders are used, what is excluded.
@@ -40,7 +43,8 @@ class Model {
 /// A model directory opened once: its weights are mapped and shared by every Model made from it.
 class ModelSource {
  public:
-  /// Reads config.json and maps the weights. Throws std::runtime_error (see hf_config.h, safetensors.h).
+  /// Reads config.json and maps the weights. Throws std::runtime_error (see hf_config.h,
+  /// safetensors.h).
   static std::shared_ptr<const ModelSource> open(const std::filesystem::path& directory);
   const std::filesystem::path& directory() const { return directory_; }
   const LlmConfig& config() const { return config_; }
@@ -52,8 +56,9 @@ class ModelSource {
   Safetensors weights_;
 };
 
-/// The model of config.architecture from the registry, with `options` applied. Throws std::runtime_error for an
-/// architecture that is not registered (listing those that are), missing tensors or wrong shapes.
+/// The model of config.architecture from the registry, with `options` applied. Throws
+/// std::runtime_error for an architecture that is not registered (listing those that are), missing
+/// tensors or wrong shapes.
 std::unique_ptr<Model> make_model(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options = {});
 std::vector<std::string> supported_architectures();

@@ -1,6 +1,6 @@
 #pragma once
-// Keys and values of past tokens. Closed blocks of kv_block tokens hold what the recipe's codes decode to; the open
-// block holds rows as they were computed (STAMP section 6).
+// Keys and values of past tokens. Closed blocks of kv_block tokens hold what the recipe's codes
+// decode to; the open block holds rows as they were computed (STAMP section 6).
 #include <vector>
 
 #include "stamp/core/tensor.h"
@@ -14,17 +14,28 @@ namespace stamp {
 struct KvQuantizer {
   TokenQuantizer k, v;
   int block = 64;  // 0: the whole chunk (paper protocol, not causal)
+
+  bool active() const { return k.active() || v.active(); }
 };
+/// Throws std::runtime_error when the recipe needs statistics of this layer's K or V that
+/// `calibration` lacks.
 KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration* calibration);
 
-/// Cache of one layer: rows of kv_heads * head_dim floats.
+/// Bits of one layer's K and V after `tokens` tokens; rows of the open block count 16 bits per
+/// element.
+BitCount count_kv_bits(const KvQuantizer& quantizer, int64_t tokens, int64_t kv_dim,
+                       int64_t head_dim);
+
+/// Cache of one layer: [capacity, kv_heads * head_dim] each, of which KvCache::tokens() rows are
+/// valid.
 struct LayerCache {
-  Matrix k, v;                // as read by queries of later blocks; capacity rows, `tokens` valid
-  Matrix open_k, open_v;      // rows of the block that is still open, unquantized; empty when KV is not quantized
+  Matrix k, v;
 };
 
 class KvCache {
  public:
+  /// Room for `capacity` tokens; memory is touched only as it fills. Throws std::invalid_argument
+  /// for sizes below 1.
   KvCache(int64_t layers, int64_t kv_dim, int64_t capacity);
   int64_t tokens() const { return tokens_; }
   int64_t capacity() const { return capacity_; }

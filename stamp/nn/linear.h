@@ -1,7 +1,6 @@
 #pragma once
-// The only place where a recipe meets a weight. A Linear is one input shared by one or more weight matrices
-// (q, k and v; gate and up), so that the input is rotated, transformed and quantized once.
-#include <functional>
+// The only place where a recipe meets a weight. A Linear is one input shared by one or more weight
+// matrices (q, k and v; gate and up), so that the input is rotated, transformed and quantized once.
 #include <optional>
 #include <span>
 #include <string>
@@ -16,15 +15,17 @@
 
 namespace stamp {
 
-/// Called with what passes through a model while it runs; used for calibration and measurement. The views are
-/// valid during the call only.
+/// Called with what passes through a model while it runs; used for calibration and measurement. The
+/// views are valid during the call only.
 struct Observer {
   virtual ~Observer() = default;
-  /// Input of the linear group `site` ("layers.0.attn_in"), before rotation and centering, at token `position`.
+  /// Input of the linear group `site` ("layers.0.attn_in"), before rotation and centering, at token
+  /// `position`.
   virtual void on_input(const std::string& site, ConstFloatView x, int64_t position) {
     (void)site, (void)x, (void)position;
   }
-  /// K or V of one layer ("layers.0.k") as [tokens, kv_heads * head_dim], after RoPE and rotation, unquantized.
+  /// K or V of one layer ("layers.0.k") as [tokens, kv_heads * head_dim], after RoPE and rotation,
+  /// unquantized.
   virtual void on_kv(const std::string& site, ConstFloatView x, int64_t position) {
     (void)site, (void)x, (void)position;
   }
@@ -32,7 +33,9 @@ struct Observer {
   virtual void on_hidden(const std::string& name, ConstFloatView x) { (void)name, (void)x; }
   /// When true every quantized linear also computes its unquantized output for the same input.
   virtual bool wants_linear_error() const { return false; }
-  virtual void on_linear_error(const std::string& linear, const Sqnr& sqnr) { (void)linear, (void)sqnr; }
+  virtual void on_linear_error(const std::string& linear, const Sqnr& sqnr) {
+    (void)linear, (void)sqnr;
+  }
 };
 
 enum class Compute { kF32, kBF16 };
@@ -41,42 +44,59 @@ enum class Compute { kF32, kBF16 };
 struct ForwardContext {
   Compute compute = Compute::kF32;
   Observer* observer = nullptr;
+  Matrix scratch;  // a linear's input in its quantized form
 };
 
 /// One weight matrix of a Linear as found in the file.
 struct LinearWeight {
-  std::string name;              // "layers.0.self_attn.q_proj": exclusions and reports
-  TensorView weight;             // [out_dim, in_dim], F32 / F16 / BF16, must outlive the Linear
+  std::string name;                // "layers.0.self_attn.q_proj": exclusions and reports
+  TensorView weight;               // [out_dim, in_dim], F32 / F16 / BF16, must outlive the Linear
   std::optional<TensorView> bias;  // [out_dim]
 };
 
 class Linear {
  public:
-  /// `site` names the shared input. `head_dim` > 0 when the input is made of heads (o_proj). Plain recipes keep the
-  /// mapped weight and copy nothing; others keep a rotated, quantized fp32 copy. Throws std::invalid_argument for
-  /// shapes that do not fit; std::runtime_error when calibration lacks `site` but the recipe needs it.
+  /// `site` names the shared input. `head_dim` > 0 when the input is made of heads (o_proj). Plain
+  /// recipes keep the mapped weight and copy nothing; others keep a rotated, quantized fp32 copy.
+  /// When the recipe excludes one of the weights (see Recipe::exclude) the whole group stays plain,
+  /// since they share their input. Throws std::invalid_argument for shapes that do not fit;
+  /// std::runtime_error when calibration lacks `site` but the recipe needs it.
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
          const Calibration* calibration, int64_t head_dim = 0);
 
-  /// outputs[i] := x W_i^T + b_i for x [tokens, in_dim] starting at absolute token `position`; each output is
-  /// reshaped to [tokens, out_dim_i]. `x` is not changed. outputs.size() must be parts().
+  /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim] starting at absolute token `position`;
+  /// each output is reshaped to [tokens, out_dim_i]. X^ = Q(x R - mean) with the quantized W R, and
+  /// mean (W R)^T in the bias; X^ = x and the weight as loaded where nothing is quantized. `x` is
+  /// not changed. outputs.size() must be parts().
   void forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
                ForwardContext& context) const;
 
   int64_t in_dim() const { return in_dim_; }
   size_t parts() const { return parts_.size(); }
   const std::string& site() const { return site_; }
-  /// Data and scale bits of this input for a sequence.
+  /// True when the recipe left this group alone although it quantizes others.
+  bool excluded() const { return excluded_; }
+  /// The rotation R of the input, null without one.
+  const HadamardPlan* rotation() const { return rotate_ ? &hadamard_ : nullptr; }
+  /// Data and scale bits of this input for a sequence; 16 per element when it is not quantized.
   BitCount count_bits(int64_t tokens) const;
 
  private:
   struct Part {
     LinearWeight source;
-    Matrix quantized;          // empty: use source.weight
-    std::vector<float> bias;   // centering merged in; empty: none
+    Matrix converted;         // rotated and quantized; empty: source.weight as it is
+    std::vector<float> bias;  // centering merged in; empty: none
+
+    TensorView weight() const;
   };
+  Part make_part(LinearWeight source, const WeightSpec& spec) const;
+  ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
+  void report_errors(ConstFloatView x, std::span<Matrix* const> outputs,
+                     ForwardContext& context) const;
+
   std::string site_;
   int64_t in_dim_ = 0;
+  bool excluded_ = false;
   bool rotate_ = false;
   HadamardPlan hadamard_;
   std::vector<float> mean_;  // rotated; empty: no centering

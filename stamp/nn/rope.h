@@ -1,5 +1,8 @@
 #pragma once
-// Rotary position embedding, half-split pairs (j, j + head_dim/2), as Hugging Face's checkpoints expect.
+// Rotary position embedding, half-split pairs (j, j + head_dim/2), as Hugging Face's checkpoints
+// expect.
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "stamp/core/tensor.h"
@@ -7,11 +10,20 @@
 
 namespace stamp {
 
-/// inv_freq[j] = theta^(-2j/head_dim), j < head_dim/2, in fp32, with the Llama-3 scaling where given.
+/// inv_freq[j] = theta^(-2j/head_dim), j < head_dim/2, in fp32, with the Llama-3 scaling where
+/// given.
 std::vector<float> rope_inverse_frequencies(int64_t head_dim, double theta,
                                             const std::optional<RopeScaling>& scaling);
-/// Rotates x [tokens, heads * head_dim] in place; row i stands at absolute position `position + i`.
-void apply_rope(FloatView x, int64_t head_dim, std::span<const float> inverse_frequencies,
-                int64_t position);
+
+/// cos and sin of position * inv_freq[j], [tokens, head_dim/2]; shared by q and k of all layers.
+struct RopeTable {
+  Matrix cosine, sine;
+};
+/// Row i stands at absolute position `position + i`.
+RopeTable make_rope_table(std::span<const float> inverse_frequencies, int64_t position,
+                          int64_t tokens);
+/// Rotates x [tokens, heads * head_dim] in place, on all threads. Throws std::invalid_argument when
+/// x and table do not fit.
+void apply_rope(FloatView x, const RopeTable& table);
 
 }  // namespace stamp

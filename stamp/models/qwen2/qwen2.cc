@@ -1,0 +1,12 @@
+#include "stamp/models/qwen2/qwen2.h"
+
+#include "stamp/models/llama/decoder.h"
+
+namespace stamp {
+
+std::unique_ptr<Model> make_qwen2(std::shared_ptr<const ModelSource> source,
+                                  const ModelOptions& options) {
+  return std::make_unique<Decoder>(std::move(source), options, DecoderBiases{.qkv = true});
+}
+
+}  // namespace stamp

@@ -1,0 +1,61 @@
+#include "stamp/nn/onednn.h"
+
+#include <dnnl.hpp>
+#include <unordered_map>
+
+#include "stamp/core/cpu_features.h"
+#include "stamp/core/error.h"
+
+namespace stamp {
+namespace {
+
+using dnnl::memory;
+
+/// The engine, made once, after oneDNN has been told which instruction set the program uses.
+dnnl::engine& engine() {
+  static dnnl::engine instance = [] {
+    if (active_isa() == Isa::kScalar) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+    if (active_isa() == Isa::kAvx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return instance;
+}
+
+memory::data_type type_of(DType dtype) {
+  return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+memory view_of(const memory::desc& layout, const void* data) {
+  return memory(layout, engine(), const_cast<void*>(data));  // oneDNN has no read-only memory
+}
+
+void run(const DenseOperand& x, const DenseOperand& weight, const float* bias, FloatView out) {
+  const memory::desc source({x.rows, x.cols}, type_of(x.dtype), {x.stride, 1});
+  const memory::desc weights({weight.cols, weight.rows}, type_of(weight.dtype), {1, weight.stride});
+  const memory::desc result({out.rows, out.cols}, memory::data_type::f32, {out.stride, 1});
+  const memory::desc row({1, out.cols}, memory::data_type::f32, memory::format_tag::ab);
+  const dnnl::matmul::desc operation = bias ? dnnl::matmul::desc(source, weights, row, result)
+                                            : dnnl::matmul::desc(source, weights, result);
+  const dnnl::matmul primitive(dnnl::matmul::primitive_desc(operation, engine()));
+  std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, view_of(source, x.data)},
+                                               {DNNL_ARG_WEIGHTS, view_of(weights, weight.data)},
+                                               {DNNL_ARG_DST, view_of(result, out.data)}};
+  if (bias) arguments.emplace(DNNL_ARG_BIAS, view_of(row, bias));
+  dnnl::stream stream(engine());
+  primitive.execute(stream, arguments);
+  stream.wait();
+}
+
+}  // namespace
+
+void onednn_matmul_transposed(const DenseOperand& x, const DenseOperand& weight, const float* bias,
+                              FloatView out) {
+  try {
+    run(x, weight, bias, out);
+  } catch (const dnnl::error& error) {
+    throw_runtime("oneDNN: matmul [{}, {}] x [{}, {}] failed: {}", x.rows, x.cols, weight.cols,
+                  weight.rows, error.what());
+  }
+}
+
+}  // namespace stamp

@@ -1,0 +1,22 @@
+#include "stamp/nn/site_statistics.h"
+
+#include "stamp/core/error.h"
+
+namespace stamp {
+
+const SiteStatistics& statistics_of(const std::string& site, const Calibration* calibration) {
+  if (!calibration)
+    throw_runtime("{}: the recipe needs calibrated statistics, but no calibration was given", site);
+  const auto found = calibration->find(site);
+  if (found == calibration->end())
+    throw_runtime("{}: the calibration has no statistics of this site", site);
+  return found->second;
+}
+
+TokenQuantizer make_token_quantizer(const TokenSpec& spec, const std::string& site,
+                                    const Calibration* calibration) {
+  if (spec.bits == 16 || spec.plan.kind != "waterfill") return TokenQuantizer(spec);
+  return TokenQuantizer(spec, statistics_of(site, calibration).range2);
+}
+
+}  // namespace stamp
