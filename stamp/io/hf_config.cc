@@ -110,6 +110,16 @@ void read_special_tokens(const ConfigReader& config, LlmConfig& result) {
       config.integers("eos_token_id", 0, kMaxToken).value_or(std::vector<int64_t>{});
 }
 
+/// Ways of generating that are not implemented, with the values that switch them off.
+void reject_other_generation(const ConfigReader& generation) {
+  const std::pair<const char*, double> kNeutral[] = {
+      {"num_beams", 1},     {"num_beam_groups", 1},      {"min_p", 0},          {"typical_p", 1},
+      {"penalty_alpha", 0}, {"no_repeat_ngram_size", 0}, {"epsilon_cutoff", 0}, {"eta_cutoff", 0}};
+  for (const auto& [key, neutral] : kNeutral)
+    if (generation.number(key, -1e9, 1e9).value_or(neutral) != neutral)
+      generation.reject(key, fmt::format("supported is {}", neutral));
+}
+
 }  // namespace
 
 LlmConfig read_llm_config(const std::filesystem::path& directory) {
@@ -135,6 +145,7 @@ GenerationConfig read_generation_config(const std::filesystem::path& directory,
   if (!std::filesystem::exists(path, ignored) && !ignored) return result;
   const Json json = read_json(path);
   const ConfigReader generation(json, path.string());
+  reject_other_generation(generation);
   result.do_sample = generation.boolean("do_sample").value_or(false);
   result.temperature = generation.number("temperature", 0.0, 1e6).value_or(1.0);
   result.top_p = generation.number("top_p", 0.0, 1.0).value_or(1.0);

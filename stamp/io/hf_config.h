@@ -41,7 +41,9 @@ struct GenerationConfig {
 };
 
 /// Reads DIR/generation_config.json; without that file everything has its default and the stop ids
-/// are those of `config`. Values outside their ranges throw std::runtime_error.
+/// are those of `config`. A file that samples without naming top_k means 50, as in transformers.
+/// Values outside their ranges and other ways of generating (beams, min_p, ...) throw
+/// std::runtime_error.
 GenerationConfig read_generation_config(const std::filesystem::path& directory,
                                         const LlmConfig& config);
 

@@ -14,14 +14,17 @@
 namespace stamp {
 namespace {
 
-std::vector<AddedToken> select(const TokenizerSpec& spec, bool normalized) {
-  std::vector<AddedToken> result;
-  for (AddedToken token : spec.added_tokens) {
-    if (token.normalized != normalized) continue;
-    if (normalized && spec.nfc) token.content = to_nfc(token.content);
-    result.push_back(std::move(token));
-  }
+/// Tokens that are sought in normalized text are normalized themselves.
+std::vector<AddedToken> normalized_added_tokens(const TokenizerSpec& spec) {
+  std::vector<AddedToken> result = spec.added_tokens;
+  for (AddedToken& token : result)
+    if (spec.nfc && token.normalized) token.content = to_nfc(token.content);
   return result;
+}
+
+std::vector<AddedToken> select(std::vector<AddedToken> tokens, bool normalized) {
+  std::erase_if(tokens, [&](const AddedToken& token) { return token.normalized != normalized; });
+  return tokens;
 }
 
 std::vector<SplitRegex> compile(const std::vector<std::string>& patterns) {
@@ -35,20 +38,20 @@ std::vector<SplitRegex> compile(const std::vector<std::string>& patterns) {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerSpec spec)
       : nfc(spec.nfc),
-        raw_tokens(select(spec, false)),
-        normalized_tokens(select(spec, true)),
+        added(normalized_added_tokens(spec)),
+        raw_tokens(select(added, false)),
+        normalized_tokens(select(added, true)),
         splits(compile(spec.split_regexes)),
         bpe(std::move(spec.vocabulary), spec.merges, spec.ignore_merges),
         prefix(std::move(spec.prefix)),
         suffix(std::move(spec.suffix)) {
     for (const auto& [token, id] : bpe.vocabulary()) bytes_at(id) = spelled_bytes(token);
-    for (const AddedToken& token : spec.added_tokens) {
+    for (const AddedToken& token : added) {
       bytes_at(token.id) = spelled_bytes(token.content);
       added_ids.emplace(token.content, token.id);
-      special.resize(bytes.size());
-      special[static_cast<size_t>(token.id)] = token.special;
     }
     special.resize(bytes.size());
+    for (const AddedToken& token : added) special[static_cast<size_t>(token.id)] = token.special;
   }
 
   std::string& bytes_at(int32_t id) {
@@ -86,6 +89,7 @@ struct Tokenizer::Impl {
   }
 
   bool nfc;
+  std::vector<AddedToken> added;
   AddedTokenMatcher raw_tokens, normalized_tokens;
   std::vector<SplitRegex> splits;
   Bpe bpe;

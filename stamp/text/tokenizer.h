@@ -12,11 +12,10 @@ namespace stamp {
 
 class Tokenizer {
  public:
-  /// Reads DIR/tokenizer.json (and tokenizer_config.json for the names of bos/eos). Supported:
-  /// model BPE with byte-level pre-tokenizer, Split regexes (PCRE2), NFC normaliser, added tokens
-  /// (lstrip, rstrip, single_word, normalized), merges as strings or pairs, `ignore_merges`,
-  /// TemplateProcessing. Everything else in the file is a std::runtime_error that names key and
-  /// value.
+  /// Reads DIR/tokenizer.json. Supported: model BPE with byte-level pre-tokenizer, Split regexes
+  /// (PCRE2), NFC normaliser, added tokens (lstrip, rstrip, single_word, normalized), merges as
+  /// strings or pairs, `ignore_merges`, TemplateProcessing. Everything else in the file that
+  /// changes ids is a std::runtime_error that names key and value.
   static Tokenizer load(const std::filesystem::path& directory);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
