@@ -9,24 +9,42 @@
 
 namespace stamp {
 
-/// Widths that minimise sum_b count_b * weight_b / (2^bits_b - 1)^2 (0 bits: count_b * energy_b instead) under
-/// sum_b count_b * bits_b <= budget, bits in [min_bits, max_bits]; min_bits 0 allows 0 but not 1-bit... widths
-/// are {0} + [2, 8] then. Exact: greedy for bands of one row, dynamic programming over bands otherwise.
-/// `weight`: squared min-max range r_i^2 per band; `energy`: mean energy per row of the band divided by the
-/// same constants as `weight` so that both are comparable (may be empty when min_bits > 0). Throws
-/// std::invalid_argument when the budget is below the minimum or sizes differ.
+/// Energy of a row in units of its squared range r^2 when nothing better is known: a Gaussian row
+/// spans about six standard deviations, and rounding costs step^2 / 12, so dropping the row costs
+/// 12 / 6^2 of r^2.
+inline constexpr double kEnergyPerRange2 = 12.0 / 36.0;
+
+/// Widths that minimise sum_b count_b * weight_b / (2^bits_b - 1)^2 (0 bits: count_b * energy_b
+/// instead) under sum_b count_b * bits_b <= budget, bits in [min_bits, max_bits]; min_bits 0 allows
+/// 0 but not 1: widths are {0} + [2, 8] then. Exact: greedy for single rows of at least 2 bits,
+/// dynamic programming over bands otherwise (O(bands * budget * widths) time, O(bands * budget)
+/// bytes). `weight`: squared min-max range r_i^2 per band; `energy`: mean energy per row of the
+/// band divided by the same constants as `weight` so that both are comparable (may be empty when
+/// min_bits > 0). Throws std::invalid_argument when the budget is below the minimum, sizes differ
+/// or a weight is negative or not finite.
 std::vector<int> waterfill(std::span<const Band> bands, std::span<const double> weight,
                            std::span<const double> energy, int64_t budget, int min_bits,
                            int max_bits = 8);
 
-/// Widths of all `tokens` rows of L X for one transform block. `range2` (may be empty unless waterfill) holds
-/// calibrated r_i^2 by relative position: any length, index i/n is resampled per band.
-/// two_level counts the skipped rows into high_tokens; throws std::invalid_argument when the block has at most
-/// high_tokens rows (hint: fraction).
+/// Rows at high_bits in a block of `tokens` rows, sink rows included: plan.high_tokens, or for
+/// `fraction` and for blocks of at most plan.high_tokens rows tokens / 32 (at least 1).
+int64_t high_rows(const PlanSpec& plan, int64_t tokens);
+
+/// Widths of all `tokens` rows of L X for one transform block whose first `skip` tokens are sinks,
+/// stored as extra 8-bit rows. `range2` (may be empty unless waterfill) holds calibrated r_i^2 by
+/// relative position: any length, index i/n is resampled per band. waterfill: sum + 8 * skip is at
+/// most average_bits * tokens (0: what two_level, or fraction in short blocks, spends). two_level
+/// counts the skipped rows into high_tokens; throws std::invalid_argument when the block has at
+/// most high_tokens rows (hint: fraction), and when waterfill lacks `range2`.
 std::vector<uint8_t> row_bits(const TokenSpec& spec, int64_t tokens, int64_t skip,
                               std::span<const float> range2);
 
-/// Haar levels for a block: spec.sequence.levels, or auto from the plan's high rows.
+/// sum_i r_i^2 / (2^b_i - 1)^2: what row_bits' widths are expected to cost (same length as
+/// `range2`).
+double expected_error(std::span<const uint8_t> bits, std::span<const float> range2);
+
+/// Haar levels for a block: spec.sequence.levels, or auto: the largest J with at least high_rows()
+/// rows in A_J. 0 for transforms without levels.
 int block_levels(const TokenSpec& spec, int64_t tokens);
 
 }  // namespace stamp

@@ -17,9 +17,9 @@ struct Sqnr {
 
 /// Comparison of two rows of logits for one predicted token.
 struct TokenScore {
-  float nll;     // -log p(target) of the approximation, nats
+  float nll;  // -log p(target) of the approximation, nats
   float nll_reference;
-  float kl;      // KL(reference || approximation), nats
+  float kl;  // KL(reference || approximation), nats
   bool same_top1;
 };
 /// fp64 log-sum-exp. `target` < 0: nll fields are NaN.
@@ -32,7 +32,8 @@ double quantile(std::span<float> values, double q);
 struct Interval {
   double low, high;
 };
-/// Paired bootstrap 95 % interval of the mean of `differences` (one entry per window), 10,000 resamples.
+/// Paired bootstrap 95 % interval of the mean of `differences` (one entry per window), 10,000
+/// resamples.
 Interval bootstrap_mean(std::span<const double> differences, uint64_t seed = 0);
 
 }  // namespace stamp

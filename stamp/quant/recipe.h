@@ -18,9 +18,9 @@ struct QuantizerSpec {
 /// The orthonormal transform L along tokens.
 struct SequenceSpec {
   std::string transform = "identity";  // a row of sequence_transforms()
-  int levels = 0;                      // Haar's J; 0: the largest J with at least `high_tokens` rows in A_J
-  int skip_tokens = 0;                 // attention-sink rows kept out of L (as extra 8-bit rows)
-  int block_tokens = 0;                // transform blocks of this many tokens; 0: the whole chunk
+  int levels = 0;        // Haar's J; 0: the largest J with at least `high_tokens` rows in A_J
+  int skip_tokens = 0;   // attention-sink rows kept out of L (as extra 8-bit rows)
+  int block_tokens = 0;  // transform blocks of this many tokens; 0: the whole chunk
 };
 
 /// Bits of each transformed row.
@@ -28,8 +28,9 @@ struct PlanSpec {
   std::string kind = "uniform";  // uniform, two_level, fraction, waterfill
   int high_tokens = 64;          // two_level: rows at high_bits, skip included
   int high_bits = 8;
-  int min_bits = 2;              // waterfill: smallest width; 0 drops rows
-  double average_bits = 0;       // waterfill: data bits per element, sinks included; 0: what two_level would use
+  int min_bits = 2;  // waterfill: smallest width; 0 drops rows
+  double average_bits =
+      0;  // waterfill: data bits per element, sinks included; 0: what two_level would use
 };
 
 /// How one kind of tensor (linear inputs, K, V) is quantized along tokens. bits = 16: not at all.
@@ -41,20 +42,21 @@ struct TokenSpec {
 };
 
 struct WeightSpec {
-  int bits = 16;          // 2..8, or 16
-  int group = 0;          // input channels that share a scale; 0: one scale per output channel
+  int bits = 16;  // 2..8, or 16
+  int group = 0;  // input channels that share a scale; 0: one scale per output channel
   bool symmetric = true;
   bool mse_clip = false;  // clip search, norm 2.4 (METHODS 1.6)
 };
 
 struct Recipe {
   std::string name = "bf16";
-  std::string feature = "none";  // a row of feature_transforms(): none, hadamard
+  std::string feature = "none";  // none, hadamard
   WeightSpec weights;
   TokenSpec activations;
-  std::string center = "none";   // none, static (calibrated channel means), auto (per layer by calibration)
+  std::string center =
+      "none";  // none, static (calibrated channel means), auto (per layer by calibration)
   TokenSpec k, v;
-  int kv_block = 64;             // tokens of a closed KV block; 0: the whole sequence (paper)
+  int kv_block = 64;                 // tokens of a closed KV block; 0: the whole sequence (paper)
   std::vector<std::string> exclude;  // linears left alone: substrings of "layers.3.mlp.down_proj"
 
   /// True when anything needs calibrated statistics (waterfill, static or auto centering).
@@ -65,14 +67,17 @@ struct Recipe {
 
 /// JSON with "schema": 1 and every field explicit.
 Json to_json(const Recipe& recipe);
-/// The inverse; unknown keys, unknown names and values out of range throw std::invalid_argument naming key,
-/// value and what is allowed. Missing keys take their defaults, except "schema".
+/// The inverse; unknown keys, unknown names and values out of range throw std::invalid_argument
+/// naming key, value and what is allowed. Missing keys take their defaults, except "schema".
 Recipe recipe_from_json(const Json& json);
 /// A preset's name (PRESETS: "w4a4kv4-stamp", ...) or the path of a JSON file.
 Recipe load_recipe(const std::string& name_or_path);
 /// Names of the presets built into the program.
 std::vector<std::string> preset_names();
-/// Throws std::invalid_argument when the fields do not fit together (see recipe_from_json).
+/// Throws std::invalid_argument when a field is out of range or fields do not fit together: key,
+/// value, what is allowed.
 void check(const Recipe& recipe);
+/// The same for one part; `where` is its key in the recipe ("activations").
+void check(const TokenSpec& spec, const std::string& where);
 
 }  // namespace stamp

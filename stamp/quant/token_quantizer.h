@@ -1,48 +1,65 @@
 #pragma once
-// Simulated STaMP quantization of a [tokens, cols] matrix: X^ = L^-1 Q_b(L X), rows quantized with the widths of
-// the plan, sink rows kept as extra 8-bit rows. The integer path calls the same forward and quantize steps.
+// Simulated STaMP quantization of a [tokens, cols] matrix: X^ = L^-1 Q_b(L X), rows quantized with
+// the widths of the plan, sink rows kept as extra 8-bit rows. The integer path calls the same
+// forward and quantize steps.
+#include <memory>
 #include <vector>
 
 #include "stamp/core/tensor.h"
 #include "stamp/quant/recipe.h"
+#include "stamp/quant/row_quantizer.h"
 
 namespace stamp {
 
 /// Bits spent on one matrix.
 struct BitCount {
-  double data_bits = 0;    // codes
-  double scale_bits = 0;   // fp16 scales and u8 zero points
+  double data_bits = 0;   // codes
+  double scale_bits = 0;  // fp16 scales and u8 zero points
   int64_t elements = 0;
   void add(const BitCount& other);
-  double average() const;             // data bits per element
+  double average() const;  // data bits per element
   double average_with_scales() const;
 };
 
+/// Rows [first, first + count) that L mixes; the first `sinks` of them are kept out of L.
+struct TokenBlock {
+  int64_t first = 0, count = 0, sinks = 0;
+};
+/// Blocks of a chunk of `tokens` rows that starts at absolute token `position`, aligned to absolute
+/// multiples of block_tokens (0: one block). Tokens below skip_tokens are sinks, except under the
+/// identity, which spreads nothing.
+std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, int64_t position);
+
 class TokenQuantizer {
  public:
-  /// `range2`: calibrated r_i^2 of one transform block (empty unless the plan is waterfill). `skips_sink` is false
-  /// for blocks that do not hold the beginning of the sequence. Throws std::invalid_argument as check(Recipe).
+  /// `range2`: calibrated r_i^2 of one transform block (empty unless the plan is waterfill). Throws
+  /// std::invalid_argument as check(Recipe).
   TokenQuantizer(const TokenSpec& spec, std::vector<float> range2 = {});
 
   bool active() const { return spec_.bits < 16; }
-  /// Replaces x by its reconstruction. `x` starts at absolute token `position`: rows below skip_tokens are sinks.
-  /// Blocks of block_tokens (0: all rows) are transformed independently. `group` columns share a scale besides
-  /// quantizer.block (0: whole row): head_dim for K and V. Runs on all threads. With 16 bits x is untouched.
+  /// Replaces x by its reconstruction. `x` starts at absolute token `position`: rows below
+  /// skip_tokens are sinks. Blocks of block_tokens (0: all rows) are transformed independently.
+  /// `group` columns share a scale besides quantizer.block (0: whole row): head_dim for K and V.
+  /// Runs on all threads. With 16 bits x is untouched. A lone row (a decoding step) has no
+  /// neighbours: plans other than uniform keep it at high_bits. Throws std::invalid_argument where
+  /// row_bits() does. NaN and infinities do not survive: they saturate.
   void apply(FloatView x, int64_t position = 0, int64_t group = 0) const;
-  /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for calibration.
+  /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
+  /// calibration; there sink rows are replaced by the first kept row.
   void transform_only(FloatView x, int64_t position = 0) const;
   void forward_only(FloatView x, int64_t position = 0) const;
   /// Bits that apply() spends on such a matrix.
   BitCount count_bits(int64_t tokens, int64_t cols, int64_t position = 0, int64_t group = 0) const;
 
  private:
+  using Widths = std::shared_ptr<const std::vector<uint8_t>>;
+  struct WidthCache;
+  Widths widths(int64_t tokens, int64_t sinks) const;
+  void apply_block(FloatView x, int64_t sinks, int64_t group) const;
+
   TokenSpec spec_;
   std::vector<float> range2_;
+  std::shared_ptr<WidthCache> cache_;
 };
-
-/// Quantize-dequantize of one row at `bits` (METHODS 1.1, 1.2): scale rounded to fp16 before use, zero point u8,
-/// round half to even. `group` columns share a scale (0: all). bits 0 writes zeros. Fixed operation order:
-/// integer and simulated paths use this same arithmetic.
-void fake_quantize_row(std::span<float> row, int bits, const QuantizerSpec& spec, int64_t group = 0);
 
 }  // namespace stamp

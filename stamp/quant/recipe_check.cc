@@ -1,0 +1,112 @@
+// What makes a recipe valid.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "stamp/core/error.h"
+#include "stamp/quant/recipe.h"
+#include "stamp/quant/sequence_transform.h"
+
+namespace stamp {
+namespace {
+
+constexpr int kManyTokens = 1 << 20;
+
+void check_between(const std::string& key, int value, int low, int high) {
+  if (value < low || value > high)
+    throw_argument("recipe: {}: expected {} to {}, got {}", key, low, high, value);
+}
+
+void check_bits(const std::string& key, int bits) {
+  if (bits != 16) check_between(key, bits, 2, 8);
+}
+
+void check_name(const std::string& key, const std::string& name,
+                const std::vector<std::string_view>& known) {
+  if (std::find(known.begin(), known.end(), name) == known.end()) {
+    throw_argument("recipe: {}: expected one of {}, got '{}'", key, fmt::join(known, ", "), name);
+  }
+}
+
+void check_quantizer(const QuantizerSpec& spec, const std::string& where) {
+  if (!(spec.clip > 0 && spec.clip <= 1)) {
+    throw_argument("recipe: {}.clip: expected above 0, up to 1, got {}", where, spec.clip);
+  }
+  check_between(where + ".block", spec.block, 0, kManyTokens);
+}
+
+void check_sequence(const SequenceSpec& spec, const std::string& where) {
+  std::vector<std::string_view> known;
+  for (const SequenceTransform& transform : sequence_transforms()) known.push_back(transform.name);
+  check_name(where + ".transform", spec.transform, known);
+  check_between(where + ".levels", spec.levels, 0, 20);
+  check_between(where + ".skip_tokens", spec.skip_tokens, 0, 16);
+  check_between(where + ".block_tokens", spec.block_tokens, 0, kManyTokens);
+}
+
+void check_plan(const TokenSpec& spec, const std::string& where) {
+  const PlanSpec& plan = spec.plan;
+  check_name(where + ".kind", plan.kind, {"uniform", "two_level", "fraction", "waterfill"});
+  check_between(where + ".high_tokens", plan.high_tokens, 1, kManyTokens);
+  check_between(where + ".high_bits", plan.high_bits, spec.bits <= 8 ? spec.bits : 2, 8);
+  if (plan.min_bits != 0) check_between(where + ".min_bits", plan.min_bits, 2, 8);
+  const double average = plan.average_bits;
+  if (average != 0 && !(average >= std::max(1, plan.min_bits) && average <= 8)) {
+    throw_argument("recipe: {}.average_bits: expected 0, or min_bits (at least 1) to 8, got {}",
+                   where, average);
+  }
+  if (plan.kind == "two_level" && plan.high_tokens < spec.sequence.skip_tokens) {
+    throw_argument("recipe: {}.high_tokens: expected at least skip_tokens {}, got {}", where,
+                   spec.sequence.skip_tokens, plan.high_tokens);
+  }
+}
+
+/// two_level needs rows beyond the high ones in every block of `block` tokens (0: no fixed block).
+void check_block_has_low_rows(const TokenSpec& spec, const std::string& where, int block) {
+  if (spec.bits < 16 && spec.plan.kind == "two_level" && block > 0 &&
+      spec.plan.high_tokens >= block) {
+    throw_argument(
+        "recipe: {}.plan.high_tokens: expected fewer than the {} tokens of a block, got {}; use "
+        "the "
+        "plan fraction",
+        where, block, spec.plan.high_tokens);
+  }
+}
+
+void check_kv(const TokenSpec& spec, const std::string& where, int kv_block) {
+  check(spec, where);
+  check_block_has_low_rows(spec, where, kv_block);
+  if (spec.sequence.block_tokens != 0) {
+    throw_argument(
+        "recipe: {}.sequence.block_tokens: expected 0 (blocks are those of kv_block), got {}",
+        where, spec.sequence.block_tokens);
+  }
+}
+
+}  // namespace
+
+void check(const TokenSpec& spec, const std::string& where) {
+  check_bits(where + ".bits", spec.bits);
+  check_quantizer(spec.quantizer, where + ".quantizer");
+  check_sequence(spec.sequence, where + ".sequence");
+  check_plan(spec, where + ".plan");
+  check_block_has_low_rows(spec, where, spec.sequence.block_tokens);
+}
+
+void check(const Recipe& recipe) {
+  if (recipe.name.empty()) throw_argument("recipe: name: expected text, got none");
+  check_name("feature", recipe.feature, {"none", "hadamard"});
+  check_name("center", recipe.center, {"none", "static", "auto"});
+  check_bits("weights.bits", recipe.weights.bits);
+  check_between("weights.group", recipe.weights.group, 0, kManyTokens);
+  check(recipe.activations, "activations");
+  check_between("kv_block", recipe.kv_block, 0, kManyTokens);
+  check_kv(recipe.k, "k", recipe.kv_block);
+  check_kv(recipe.v, "v", recipe.kv_block);
+  for (const std::string& pattern : recipe.exclude) {
+    if (pattern.empty())
+      throw_argument("recipe: exclude: expected parts of linear names, got an empty one");
+  }
+}
+
+}  // namespace stamp

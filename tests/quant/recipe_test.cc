@@ -1,0 +1,163 @@
+#include "stamp/quant/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "stamp/quant/presets.h"
+
+namespace stamp {
+namespace {
+
+/// What recipe_from_json says about `json`; empty when it is content.
+std::string complaint(const Json& json) {
+  try {
+    recipe_from_json(json);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+Json with(const std::string& pointer, const Json& value) {
+  Json json = to_json(load_recipe("w4a4kv4-stamp"));
+  json[Json::json_pointer(pointer)] = value;
+  return json;
+}
+
+TEST(Recipe, EveryPresetRoundTripsAndNamesItself) {
+  const std::vector<std::string> names = preset_names();
+  EXPECT_EQ(names.size(), 12u);
+  for (const std::string& name : names) {
+    const Recipe recipe = load_recipe(name);
+    EXPECT_EQ(recipe.name, name);
+    const Json json = to_json(recipe);
+    EXPECT_EQ(to_json(recipe_from_json(json)), json);
+  }
+}
+
+TEST(Recipe, PresetFilesSpellOutEveryField) {
+  for (const Preset& preset : presets()) {
+    const Json file = read_json(std::filesystem::path(STAMP_SOURCE_DIR) / "recipes" /
+                                (std::string(preset.name) + ".json"));
+    EXPECT_EQ(file, Json::parse(preset.json));
+    EXPECT_EQ(file, to_json(load_recipe(std::string(preset.name))));
+  }
+}
+
+TEST(Recipe, PresetsMeanWhatTheirNamesSay) {
+  const Recipe stamp = load_recipe("w4a4kv4-stamp");
+  EXPECT_EQ(stamp.weights.bits, 4);
+  EXPECT_TRUE(stamp.weights.mse_clip);
+  EXPECT_EQ(stamp.activations.sequence.transform, "haar");
+  EXPECT_EQ(stamp.activations.sequence.skip_tokens, 1);
+  EXPECT_EQ(stamp.activations.plan.kind, "two_level");
+  EXPECT_FALSE(stamp.needs_calibration());
+  EXPECT_TRUE(load_recipe("w4a4kv4-stamp-wf").needs_calibration());
+  EXPECT_TRUE(load_recipe("bf16").is_plain());
+  EXPECT_FALSE(load_recipe("kv2").is_plain());
+  EXPECT_EQ(load_recipe("kv2").k.bits, 2);
+  EXPECT_EQ(load_recipe("paper-rtn-stamp").kv_block, 0);
+}
+
+TEST(Recipe, CalibrationIsNeededOnlyByWhatIsQuantized) {
+  Recipe recipe;
+  recipe.center = "static";
+  recipe.k.plan.kind = "waterfill";
+  EXPECT_FALSE(recipe.needs_calibration());
+  recipe.activations.bits = 8;
+  EXPECT_TRUE(recipe.needs_calibration());
+  recipe.center = "none";
+  EXPECT_FALSE(recipe.needs_calibration());
+  recipe.k.bits = 4;
+  EXPECT_TRUE(recipe.needs_calibration());
+}
+
+TEST(Recipe, MissingKeysTakeDefaultsExceptSchema) {
+  EXPECT_EQ(to_json(recipe_from_json({{"schema", 1}})), to_json(Recipe{}));
+  EXPECT_NE(complaint(Json::object()).find("schema"), std::string::npos);
+  EXPECT_NE(complaint({{"schema", 2}}).find("schema"), std::string::npos);
+}
+
+TEST(Recipe, UnknownKeysAreNamedWithTheirPath) {
+  EXPECT_NE(complaint(with("/colour", 1)).find("'colour'"), std::string::npos);
+  EXPECT_NE(complaint(with("/k/plan/hi_bits", 8)).find("'k.plan.hi_bits'"), std::string::npos);
+  EXPECT_NE(complaint(with("/activations/quantizer/zero", 8)).find("'activations.quantizer.zero'"),
+            std::string::npos);
+}
+
+TEST(Recipe, WrongValuesAreNamedWithTheirPath) {
+  const std::pair<const char*, Json> cases[] = {
+      {"/name", ""},
+      {"/name", 3},
+      {"/feature", "dct"},
+      {"/center", "mean"},
+      {"/weights", 4},
+      {"/weights/bits", 1},
+      {"/weights/bits", 9},
+      {"/weights/bits", 4.5},
+      {"/weights/bits", "4"},
+      {"/weights/bits", 4294967300},
+      {"/weights/bits", 18446744073709551615u},
+      {"/weights/group", -1},
+      {"/weights/symmetric", 1},
+      {"/activations/bits", 0},
+      {"/activations/quantizer/clip", 0},
+      {"/activations/quantizer/clip", 1.01},
+      {"/activations/quantizer/clip", nullptr},
+      {"/activations/quantizer/block", -64},
+      {"/activations/sequence/transform", "fft"},
+      {"/activations/sequence/levels", 21},
+      {"/activations/sequence/levels", -1},
+      {"/activations/sequence/skip_tokens", 17},
+      {"/activations/sequence/block_tokens", -1},
+      {"/activations/plan/kind", "best"},
+      {"/activations/plan/high_tokens", 0},
+      {"/activations/plan/high_bits", 3},
+      {"/activations/plan/high_bits", 9},
+      {"/activations/plan/min_bits", 1},
+      {"/activations/plan/average_bits", 9},
+      {"/activations/plan/average_bits", -1},
+      {"/kv_block", -1},
+      {"/exclude", "lm_head"},
+      {"/k/sequence/block_tokens", 32},
+  };
+  for (const auto& [pointer, value] : cases) {
+    std::string path = std::string(pointer).substr(1);
+    std::replace(path.begin(), path.end(), '/', '.');
+    EXPECT_NE(complaint(with(pointer, value)).find(path), std::string::npos)
+        << path << ": " << complaint(with(pointer, value));
+  }
+  EXPECT_NE(complaint(with("/exclude", Json::array({""}))), "");
+  EXPECT_NE(complaint(with("/exclude", Json::array({1}))), "");
+  EXPECT_NE(complaint(Json::array()), "");
+  EXPECT_NE(complaint(Json("bf16")), "");
+}
+
+TEST(Recipe, TwoLevelInAShortBlockPointsToFraction) {
+  EXPECT_NE(complaint(with("/k/plan/kind", "two_level")).find("fraction"), std::string::npos);
+  EXPECT_NE(complaint(with("/activations/sequence/block_tokens", 64)).find("fraction"),
+            std::string::npos);
+  EXPECT_EQ(complaint(with("/activations/sequence/block_tokens", 128)), "");
+}
+
+TEST(Recipe, LoadsFilesAndListsPresetsOtherwise) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("stamp_recipe_test_" +
+                     std::to_string(::testing::UnitTest::GetInstance()->random_seed()) + ".json");
+  Recipe recipe = load_recipe("kv3");
+  recipe.name = "mine";
+  recipe.exclude = {"layers.0.mlp"};
+  std::ofstream(path) << to_json(recipe).dump();
+  EXPECT_EQ(to_json(load_recipe(path.string())), to_json(recipe));
+  std::filesystem::remove(path);
+  try {
+    load_recipe("w4a4");
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("w4a4kv4-stamp-wf"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace stamp

@@ -1,0 +1,123 @@
+#include "stamp/quant/sequence_transform.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/quant/matrices.h"
+
+namespace stamp {
+namespace {
+
+std::vector<int64_t> lengths() {
+  std::vector<int64_t> result;
+  for (int64_t n = 1; n <= 257; ++n) result.push_back(n);
+  for (const int64_t n : {511, 999, 1000, 1023, 1024, 1537, 4093}) result.push_back(n);
+  return result;
+}
+
+Matrix transformed(const SequenceTransform& transform, const Matrix& x, int levels) {
+  Matrix y = x;
+  transform.forward(y.view(), levels);
+  return y;
+}
+
+TEST(SequenceTransform, InvertsAndPreservesTheNormAtEveryLength) {
+  for (const SequenceTransform& transform : sequence_transforms()) {
+    for (const int64_t n : lengths()) {
+      const int levels = static_cast<int>(n % 13);
+      const Matrix x = random_matrix(n, 3, static_cast<uint64_t>(n), 0.5);
+      Matrix y = transformed(transform, x, levels);
+      EXPECT_NEAR(squared_norm(y.view()) / squared_norm(x.view()), 1, 1e-5) << transform.name << n;
+      transform.inverse(y.view(), levels);
+      EXPECT_LT(largest_difference(x, y), 1e-5) << transform.name << n;
+    }
+  }
+}
+
+TEST(SequenceTransform, CommutesWithALinearLayer) {
+  const Matrix weight = random_matrix(24, 40, 7);
+  for (const SequenceTransform& transform : sequence_transforms()) {
+    for (const int64_t n : {6, 31, 64, 77}) {
+      const Matrix x = random_matrix(n, 24);
+      const Matrix after = transformed(transform, product(x, weight), 4);
+      const Matrix before = product(transformed(transform, x, 4), weight);
+      EXPECT_LT(largest_difference(before, after), 5e-5) << transform.name << n;
+    }
+  }
+}
+
+TEST(SequenceTransform, IgnoresWhatLiesBetweenRowsOfAView) {
+  for (const SequenceTransform& transform : sequence_transforms()) {
+    const Matrix x = random_matrix(50, 200);
+    Matrix whole = transformed(transform, x, 3), part = x;
+    transform.forward(part.view().cols_from(37, 101), 3);
+    for (int64_t i = 0; i < 50; ++i) {
+      for (int64_t j = 0; j < 200; ++j) {
+        const bool inside = j >= 37 && j < 138;
+        ASSERT_NEAR(part(i, j), inside ? whole(i, j) : x(i, j), inside ? 1e-6 : 0)
+            << transform.name;
+      }
+    }
+  }
+}
+
+TEST(SequenceTransform, BandsCoverTheRowsInOrder) {
+  for (const SequenceTransform& transform : sequence_transforms()) {
+    for (const int64_t n : {1, 2, 7, 64, 100, 257}) {
+      for (const int levels : {0, 1, 5, 20}) {
+        int64_t next = 0;
+        for (const Band& band : transform.bands(n, levels)) {
+          EXPECT_EQ(band.first, next);
+          EXPECT_GE(band.count, 1);
+          next += band.count;
+        }
+        EXPECT_EQ(next, n) << transform.name;
+      }
+    }
+  }
+}
+
+/// Token t may only reach output rows' runs that hold it: the inverse of anything that a run's rows
+/// carry stays in it.
+TEST(SequenceTransform, RunLengthBoundsTheMixing) {
+  for (const SequenceTransform& transform : sequence_transforms()) {
+    const int64_t n = 64, run = transform.run_length(n, 3);
+    for (const int64_t token : {0, 9, 63}) {
+      Matrix x = Matrix::zeros(n, 1);
+      x(token, 0) = 1;
+      transform.forward(x.view(), 3);
+      for (int64_t i = 0; i < n; ++i) {
+        if (x(i, 0) != 0) x(i, 0) = 1;  // noise on every row that saw the token
+      }
+      transform.inverse(x.view(), 3);
+      for (int64_t i = 0; i < n; ++i) {
+        if (i / run != token / run) {
+          EXPECT_NEAR(x(i, 0), 0, 1e-6) << transform.name << token << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(SequenceTransform, UnknownNamesListTheKnown) {
+  EXPECT_EQ(sequence_transform("haar").name, "haar");
+  try {
+    sequence_transform("fourier");
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("identity, haar, dct, wht"), std::string::npos);
+  }
+}
+
+TEST(AutoLevels, KeepsAtLeastTheHighRows) {
+  EXPECT_EQ(auto_levels(1024, 64), 4);
+  EXPECT_EQ(auto_levels(2048, 64), 5);
+  EXPECT_EQ(auto_levels(64, 2), 5);
+  EXPECT_EQ(auto_levels(100, 64), 0);
+  EXPECT_EQ(auto_levels(127, 64), 1);  // ceil(127 / 2) = 64
+  EXPECT_EQ(auto_levels(1, 1), 0);
+  EXPECT_EQ(auto_levels(2, 1), 1);
+  EXPECT_EQ(auto_levels(5, 1), 3);  // capped at ceil(log2 5)
+}
+
+}  // namespace
+}  // namespace stamp
