@@ -1,0 +1,152 @@
+#include "stamp/text/tokenizer_file.h"
+
+#include <gtest/gtest.h>
+
+#include "stamp/io/json.h"
+#include "stamp/text/byte_alphabet.h"
+#include "stamp/text/tokenizer.h"
+#include "tests/io/test_files.h"
+
+namespace stamp {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+/// 256 bytes (id = byte), "ab" 256, "abc" 257, special "<s>" 258 in front of every text.
+Json small() {
+  Json vocabulary = Json::object();
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[spell_bytes(std::string(1, static_cast<char>(byte)))] = byte;
+  vocabulary["ab"] = 256;
+  vocabulary["abc"] = 257;
+  Json json = Json::parse(R"({
+    "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+    "added_tokens": [{"id": 258, "content": "<s>", "special": true, "normalized": false}],
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "decoder": {"type": "ByteLevel"},
+    "post_processor": {"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+      "special_tokens": {"<s>": {"id": "<s>", "ids": [258], "tokens": ["<s>"]}}},
+    "model": {"type": "BPE", "merges": ["a b", "ab c"]}})");
+  json["model"]["vocab"] = vocabulary;
+  return json;
+}
+
+Tokenizer load(const Json& json) {
+  const TempDirectory dir;
+  dir.write("tokenizer.json", json.dump());
+  return Tokenizer::load(dir.path());
+}
+
+/// Error after `patch` (RFC 7386: null removes a key).
+std::string error_with(const Json& patch) {
+  Json json = small();
+  json.merge_patch(patch);
+  return runtime_error_of([&] { load(json); });
+}
+std::string error_with_at(const std::string& pointer, const Json& value) {
+  Json json = small();
+  json[Json::json_pointer(pointer)] = value;
+  return runtime_error_of([&] { load(json); });
+}
+
+TEST(TokenizerFile, LoadsTheSmallOne) {
+  const Tokenizer tokenizer = load(small());
+  EXPECT_EQ(tokenizer.size(), 259);
+  EXPECT_EQ(tokenizer.bos_id(), 258);
+  EXPECT_EQ(tokenizer.encode("abcab<s>"), (Ids{258, 257, 256, 258}));
+  EXPECT_EQ(tokenizer.encode("a b", false), (Ids{'a', ' ', 'b'}));
+}
+
+TEST(TokenizerFile, ReadsBothSpellingsOfMerges) {
+  Json json = small();
+  json["model"]["merges"] = Json::parse(R"([["a", "b"], ["ab", "c"]])");
+  EXPECT_EQ(load(json).encode("abc", false), (Ids{257}));
+  for (const Json& merge : {Json("ab"), Json("a b c"), Json({"a"}), Json(1), Json({"a", 1})})
+    EXPECT_HAS(error_with_at("/model/merges/0", merge), "merge " + merge.dump() + " is neither");
+}
+
+TEST(TokenizerFile, PutsTemplatesAroundTheText) {
+  Json json = small();
+  json["added_tokens"].push_back({{"id", 300}, {"content", "</s>"}, {"special", true}});
+  json["post_processor"]["single"].push_back({{"SpecialToken", {{"id", "</s>"}}}});
+  json["post_processor"]["special_tokens"]["</s>"] = {{"ids", {300, 258}}};
+  const Tokenizer tokenizer = load(json);
+  EXPECT_EQ(tokenizer.encode("a"), (Ids{258, 'a', 300, 258}));
+  EXPECT_EQ(tokenizer.encode("a", false), (Ids{'a'}));
+  EXPECT_EQ(tokenizer.size(), 301);
+  EXPECT_EQ(tokenizer.decode(Ids{'a', 280, 'b'}), "ab");  // no token has id 280
+}
+
+TEST(TokenizerFile, SeeksNormalizedTokensInNormalizedText) {
+  Json json = small();
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  json["added_tokens"].push_back({{"id", 260}, {"content", "e\u0301"}, {"normalized", true}});
+  json["added_tokens"].push_back({{"id", 261}, {"content", "o\u0301"}, {"normalized", false}});
+  const Tokenizer tokenizer = load(json);
+  EXPECT_EQ(tokenizer.encode("e\u0301\u00e9", false), (Ids{260, 260}));
+  EXPECT_EQ(tokenizer.encode("o\u0301\u00f3", false), (Ids{261, 0xC3, 0xB3}));
+}
+
+TEST(TokenizerFile, NamesWhatItDoesNotSupport) {
+  EXPECT_HAS(error_with_at("/model/type", "Unigram"), "'type' is \"Unigram\", unsupported");
+  EXPECT_HAS(error_with_at("/model/byte_fallback", true), "'byte_fallback' is true");
+  EXPECT_HAS(error_with_at("/model/dropout", 0.1), "'dropout' is 0.1");
+  EXPECT_HAS(error_with_at("/model/end_of_word_suffix", "</w>"), "'end_of_word_suffix'");
+  EXPECT_HAS(error_with_at("/normalizer", {{"type", "Replace"}}), "\"Replace\", unsupported");
+  EXPECT_HAS(error_with_at("/pre_tokenizer", {{"type", "Metaspace"}}),
+             "\"Metaspace\", unsupported");
+  EXPECT_HAS(error_with_at("/pre_tokenizer/add_prefix_space", true), "'add_prefix_space' is true");
+  EXPECT_HAS(error_with_at("/pre_tokenizer", nullptr), "'pre_tokenizer' is absent");
+  EXPECT_HAS(error_with_at("/decoder", {{"type", "Fuse"}}), "'type' is \"Fuse\"");
+  EXPECT_HAS(error_with_at("/decoder", nullptr), "'decoder' is absent");
+  EXPECT_HAS(error_with_at("/post_processor/type", "BertProcessing"), "BertProcessing");
+}
+
+TEST(TokenizerFile, RefusesUnsupportedSplits) {
+  const auto error_of = [](const Json& split) {
+    return error_with_at(
+        "/pre_tokenizer",
+        {{"type", "Sequence"},
+         {"pretokenizers", {split, {{"type", "ByteLevel"}, {"add_prefix_space", false}}}}});
+  };
+  const Json good = {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}};
+  Json removed = good, inverted = good, literal = good, broken = good;
+  removed["behavior"] = "Removed";
+  inverted["invert"] = true;
+  literal["pattern"] = {{"String", " "}};
+  broken["pattern"] = {{"Regex", "("}};
+  EXPECT_EQ(error_of(good), "");
+  EXPECT_HAS(error_of(removed), "'behavior' is \"Removed\"");
+  EXPECT_HAS(error_of(inverted), "'invert' is true");
+  EXPECT_HAS(error_of(literal), "'Regex' is missing");
+  EXPECT_HAS(error_of(broken), "does not compile");
+  EXPECT_HAS(error_of({{"type", "ByteLevel"}, {"add_prefix_space", false}}), "nothing may follow");
+}
+
+TEST(TokenizerFile, RefusesBadIds) {
+  for (const Json& id : {Json(-1), Json(1 << 22), Json(UINT64_MAX), Json("1"), Json(1.5)}) {
+    EXPECT_HAS(error_with_at("/model/vocab/ab", id), "'ab' is " + id.dump());
+    EXPECT_HAS(error_with_at("/added_tokens/0/id", id), "'id' is " + id.dump());
+  }
+  EXPECT_HAS(error_with_at("/model/vocab/ab", 257), "id 257");
+  EXPECT_HAS(error_with_at("/added_tokens/0/id", 257), "'<s>' with id 257 clashes");
+  EXPECT_HAS(error_with_at("/added_tokens/0/content", "ab"), "'ab' with id 258 clashes");
+  EXPECT_HAS(error_with_at("/post_processor/special_tokens/<s>/ids/0", 999), "unknown id 999");
+}
+
+TEST(TokenizerFile, RefusesBrokenStructure) {
+  for (const char* part :
+       {"model", "added_tokens", "post_processor", "pre_tokenizer", "normalizer"})
+    EXPECT_HAS(error_with({{part, 7}}), "'" + std::string(part) + "' is 7");
+  EXPECT_HAS(error_with({{"model", {{"vocab", nullptr}}}}), "'vocab' is missing");
+  EXPECT_HAS(error_with({{"model", {{"merges", nullptr}}}}), "'merges' is absent");
+  EXPECT_HAS(error_with_at("/post_processor/single", Json::array()), "exactly once");
+  EXPECT_HAS(error_with_at("/post_processor/single/1/Sequence/id", "B"), "expected \"A\"");
+  EXPECT_HAS(error_with_at("/post_processor/special_tokens", Json::object()), "'<s>' is missing");
+  const TempDirectory dir;
+  EXPECT_HAS(runtime_error_of([&] { Tokenizer::load(dir.path()); }), "tokenizer.json: cannot open");
+}
+
+}  // namespace
+}  // namespace stamp
