@@ -24,8 +24,7 @@ using Calibration = std::map<std::string, SiteStatistics>;
 /// Accumulates the statistics of one site over windows of equal length.
 class SiteCollector {
  public:
-  /// `center` as in the recipe; for K and V it is "none" and spec.sequence.block_tokens is the
-  /// recipe's kv_block.
+  /// `center` as in the recipe; for K and V it is "none" and every window is one KV block.
   SiteCollector(const TokenSpec& spec, std::string center);
   /// One window [tokens, cols] (already in the rotated basis), starting at absolute token
   /// `position`; `group` > 0 for K and V: columns of a head. `x` is scratch: destroyed. Blocks

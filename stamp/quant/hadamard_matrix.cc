@@ -1,8 +1,8 @@
 // Hadamard matrices of orders that are no powers of two: Paley I, Paley II, Williamson
 // (METHODS 5.3).
+#include <algorithm>
 #include <bit>
-#include <cstdlib>
-#include <numeric>
+#include <vector>
 
 #include "stamp/core/error.h"
 #include "stamp/quant/feature_transform.h"
@@ -34,8 +34,7 @@ bool is_paley2(int64_t order) {
   return order % 4 == 0 && order / 2 % 4 == 2 && is_prime_power(order / 2 - 1);
 }
 bool is_base_order(int64_t order) {
-  return order <= kLargestOdd &&
-         (order == 1 || is_paley1(order) || is_paley2(order) || order == kWilliamsonOrder);
+  return order == 1 || is_paley1(order) || is_paley2(order) || order == kWilliamsonOrder;
 }
 
 /// A finite field with q = p^e elements, written as base-p numbers whose digits are polynomial
@@ -173,7 +172,7 @@ Matrix base_matrix(int64_t order) {
 int64_t hadamard_odd_part(int64_t order) {
   if (order < 1) return 0;
   int64_t k = order >> std::countr_zero(static_cast<uint64_t>(order));
-  for (; k <= order; k *= 2) {
+  for (; k <= std::min(order, kLargestOdd); k *= 2) {
     if (is_base_order(k)) return k;
   }
   return 0;

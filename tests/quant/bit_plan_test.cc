@@ -146,12 +146,13 @@ std::vector<float> falling(int64_t n) {
 TEST(RowBits, WaterfillSpendsTheAverageSinksIncluded) {
   for (const char* transform : {"identity", "haar", "dct", "wht"}) {
     for (const int64_t skip : {0, 1, 3}) {
-      const TokenSpec spec = spec_of("waterfill", transform);
-      const int64_t budget = 512 * 4 + 64 * 4 + skip * 4 - skip * 8 + skip * 4;
-      const int64_t spent = total(row_bits(spec, 512, skip, falling(512)));
-      const TokenSpec reference = spec_of("two_level", transform);
-      EXPECT_LE(spent, total(row_bits(reference, 512, skip, {}))) << budget;
-      EXPECT_GE(spent, total(row_bits(reference, 512, skip, {})) - 256);
+      const int64_t spent =
+          total(row_bits(spec_of("waterfill", transform), 512, skip, falling(512)));
+      const int64_t budget = total(row_bits(spec_of("two_level", transform), 512, skip, {}));
+      EXPECT_LE(spent, budget);
+      // What is left cannot widen any band: the largest sub-band has 256 rows, other transforms
+      // single rows.
+      EXPECT_GT(spent, budget - (transform == std::string("haar") ? 256 : 1));
     }
   }
   TokenSpec spec = spec_of("waterfill", "dct");

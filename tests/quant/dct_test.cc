@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <numbers>
+#include <set>
 #include <thread>
 
 #include "tests/quant/matrices.h"
@@ -30,7 +31,7 @@ double relative_error(int64_t n, int64_t cols) {
   Matrix y = x;
   dct_forward(y.view(), 0);
   double error = 0, largest = 0;
-  for (const int64_t col : {int64_t{0}, cols / 2, cols - 1}) {
+  for (const int64_t col : std::set<int64_t>{0, cols / 2, cols - 1}) {
     const std::vector<double> expected = definition(x, col);
     for (int64_t k = 0; k < n; ++k) {
       error = std::max(error, std::abs(expected[static_cast<size_t>(k)] - y(k, col)));
@@ -49,7 +50,7 @@ TEST(Dct, FourNumbersByHand) {
 TEST(Dct, EqualsTheDefinition) {
   for (const int64_t n : {1, 2, 3, 5, 8, 63, 64, 100, 257})
     EXPECT_LT(relative_error(n, 37), 2e-6) << n;
-  for (const int64_t n : {1000, 1024, 2039, 4096}) EXPECT_LT(relative_error(n, 3), 2e-6) << n;
+  for (const int64_t n : {1000, 1024, 2039, 4096}) EXPECT_LT(relative_error(n, 1), 2e-6) << n;
 }
 
 TEST(Dct, PlansAreSharedSafelyBetweenThreads) {

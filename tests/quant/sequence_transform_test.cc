@@ -76,8 +76,7 @@ TEST(SequenceTransform, BandsCoverTheRowsInOrder) {
   }
 }
 
-/// Token t may only reach output rows' runs that hold it: the inverse of anything that a run's rows
-/// carry stays in it.
+/// Noise on the rows that saw a token comes back only in the token's own run.
 TEST(SequenceTransform, RunLengthBoundsTheMixing) {
   for (const SequenceTransform& transform : sequence_transforms()) {
     const int64_t n = 64, run = transform.run_length(n, 3);
