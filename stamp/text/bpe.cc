@@ -36,9 +36,11 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<std::pair<std::string, std::st
     byte_ids_[byte] = id_of(spell_bytes(std::string(1, static_cast<char>(byte))), "byte");
   merges_.reserve(merges.size());
   int32_t rank = 0;
-  for (const auto& [left, right] : merges)
-    merges_[pair_key(id_of(left, "left part of a merge"), id_of(right, "right part of a merge"))] =
-        {rank++, id_of(left + right, "merge")};
+  for (const auto& [left, right] : merges) {
+    const int32_t left_id = id_of(left, "left part of a merge");
+    const int32_t right_id = id_of(right, "right part of a merge");
+    merges_[pair_key(left_id, right_id)] = {rank++, id_of(left + right, "merge")};
+  }
 }
 
 int32_t Bpe::id_of(const std::string& token, const char* role) const {
