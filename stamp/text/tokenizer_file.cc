@@ -1,7 +1,7 @@
 #include "stamp/text/tokenizer_file.h"
 
 #include <functional>
-#include <set>
+#include <unordered_set>
 
 #include "stamp/core/error.h"
 #include "stamp/io/config_reader.h"
@@ -171,10 +171,10 @@ void read_added_tokens(const ConfigReader& root, TokenizerSpec& spec) {
 
 /// One id, one text; an added token may repeat an entry of the vocabulary.
 void check_ids(const TokenizerSpec& spec, const std::string& where) {
-  std::set<int32_t> ids;
+  std::unordered_set<int32_t> ids;
   for (const auto& [token, id] : spec.vocabulary)
     if (!ids.insert(id).second) throw_runtime("{}: id {} ('{}') is used twice", where, id, token);
-  std::set<std::string> contents;
+  std::unordered_set<std::string> contents;
   for (const AddedToken& token : spec.added_tokens) {
     const auto same = spec.vocabulary.find(token.content);
     const bool repeats = same != spec.vocabulary.end() && same->second == token.id;
