@@ -1,5 +1,6 @@
 #pragma once
-// A grid of recipes at equal average bits, measured on the same windows, as table, JSON and HTML report.
+// A grid of recipes at equal average bits, measured on the same windows, as table, JSON and HTML
+// report.
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -9,21 +10,30 @@
 
 namespace stamp {
 
+/// Widths of one block of the table.
+struct BitSetting {
+  int weights = 16, activations = 16, kv = 16;
+};
+/// "w4a4kv4", "a3kv3", "kv2": parts that are missing stay at 16 bits. Throws std::invalid_argument.
+BitSetting parse_bit_setting(const std::string& text);
+
 struct CompareOptions {
   std::filesystem::path model;
   std::filesystem::path text;
   std::filesystem::path calibration;
   std::vector<std::string> features = {"none", "hadamard"};
-  /// "none-unprotected": no L and no protected rows; "none": no L, first tokens at 8 bits; else a transform.
+  /// "none" is no L: measured with the first tokens at 8 bits (equal bits) and without (plan
+  /// "uniform").
   std::vector<std::string> sequences = {"none", "haar", "dct", "wht"};
   std::vector<std::string> plans = {"two_level"};
-  std::vector<int> weights = {16}, activations = {4}, kv = {16};
+  std::vector<BitSetting> bits = {{4, 4, 4}};
   int high_tokens = 64;
   std::string center = "none";
   int64_t context = 1024;
   int64_t max_windows = 0;
   bool bos_every_window = true;
-  std::string report_site = "";  // site drawn in the report's heat map; empty: the middle layer's attention input
+  std::string report_site =
+      "";  // site drawn in the report's heat map; empty: the middle layer's attention input
 };
 
 /// One line of the table.
@@ -34,8 +44,9 @@ struct CompareRow {
   Scores scores;
   double activation_average = 16, activation_average_with_scales = 16;
   double kv_average = 16, kv_average_with_scales = 16;
-  /// Share of the gap between "none" (same feature, bits and plan family) and the unquantized model that is closed,
-  /// in perplexity and in KL; NaN for baselines. Interval: paired bootstrap over windows of the NLL difference.
+  /// Share of the gap between "none" (same feature, bits and plan family) and the unquantized model
+  /// that is closed, in perplexity and in KL; NaN for baselines. Interval: paired bootstrap over
+  /// windows of the NLL difference.
   double gap_closed_perplexity = 0, gap_closed_kl = 0;
   double nll_difference = 0, nll_low = 0, nll_high = 0;  // row minus baseline, nats per token
   double kl_difference = 0, kl_low = 0, kl_high = 0;
@@ -45,12 +56,12 @@ struct CompareRow {
 /// What the report draws of one site.
 struct SitePicture {
   std::string site;
-  Matrix autocorrelation;                  // [64, 64] tokens x tokens, normalised, first 64 tokens after the sink
-  std::vector<double> energy_before;       // per row of X (sink left out), mean over windows
+  Matrix autocorrelation;  // [64, 64] tokens x tokens, normalised, first 64 tokens after the sink
+  std::vector<double> energy_before;  // per row of X (sink left out), mean over windows
   struct Transformed {
     std::string transform;
-    std::vector<double> energy;            // per row of L X
-    std::vector<int> two_level, waterfill; // bits per row
+    std::vector<double> energy;             // per row of L X
+    std::vector<int> two_level, waterfill;  // bits per row
   };
   std::vector<Transformed> transformed;
 };
@@ -68,6 +79,18 @@ struct Comparison {
   std::vector<std::string> notes;
 };
 
+/// The recipes of the grid, baselines first in every block (bits x feature). With L the sink row is
+/// one row more, so the baseline protects high_tokens + skip rows: it never has fewer bits.
+std::vector<CompareRow> compare_grid(const CompareOptions& options);
+
+/// Statistics of one linear input of the plain model over at most 16 windows. Empty site: the
+/// middle layer's.
+SitePicture draw_site(std::shared_ptr<const ModelSource> source, const std::string& site,
+                      const std::vector<std::string>& transforms,
+                      const std::vector<std::vector<int32_t>>& windows, int high_tokens);
+
+/// Measures the grid. Throws as evaluate(). When interrupted() the rows finished so far are
+/// returned, marked partial.
 Comparison compare(const CompareOptions& options);
 std::string to_text(const Comparison& comparison);
 Json to_json(const Comparison& comparison);

@@ -7,6 +7,7 @@
 
 #include "stamp/io/json.h"
 #include "stamp/models/model.h"
+#include "stamp/text/tokenizer.h"
 
 namespace stamp {
 
@@ -16,8 +17,8 @@ struct EvaluateOptions {
   std::filesystem::path calibration;  // empty: DIR/calibration.txt when the recipe needs one
   Recipe recipe;
   int64_t context = 2048;
-  int64_t max_windows = 0;      // 0: all whole windows of the text
-  bool bos_every_window = true; // --bos every | first
+  int64_t max_windows = 0;       // 0: all whole windows of the text
+  bool bos_every_window = true;  // --bos every | first
   Compute compute = Compute::kF32;
   Compute reference = Compute::kF32;
   int64_t causal_positions = 2000;  // scored for the exactly causal figure; 0: off
@@ -30,7 +31,7 @@ struct WindowScore {
 };
 
 struct Scores {
-  int64_t tokens = 0;          // predicted
+  int64_t tokens = 0;  // predicted
   double perplexity = 0, perplexity_reference = 0;
   double kl_mean = 0, kl_99 = 0, top1_agreement = 0;
   double nll_standard_error = 0;  // of the paired difference to the reference
@@ -43,22 +44,31 @@ struct LinearSqnr {
 };
 
 struct Evaluation {
-  Scores all;                       // every token ("paper protocol, not causal" below 8-bit activations)
-  std::optional<Scores> causal;     // only tokens that close a transform run
-  int64_t causal_run = 0;           // tokens per run
+  Scores all;  // every token ("paper protocol, not causal" below 8-bit activations)
+  std::optional<Scores> causal;  // only tokens that close a transform run
+  int64_t causal_run = 0;        // tokens per run
   std::vector<LinearSqnr> linears;
-  double hidden_sqnr_db = 0;        // end to end, final hidden states
+  double hidden_sqnr_db = 0;  // end to end, final hidden states
   double average_activation_bits = 16, average_activation_bits_with_scales = 16;
   double average_kv_bits = 16, average_kv_bits_with_scales = 16;
   double average_weight_bits = 16;
   double bits_per_byte = 0;
   double seconds = 0, tokens_per_second = 0;
   int64_t peak_rss_bytes = 0;
-  bool partial = false;             // interrupted
+  bool partial = false;  // interrupted
   std::vector<std::string> notes;
 };
 
+/// Measures a recipe. Throws std::invalid_argument for options that do not fit (text too short,
+/// calibration text equal to the evaluated one), std::runtime_error for files. When interrupted()
+/// the result so far is marked partial.
 Evaluation evaluate(const EvaluateOptions& options);
+
+/// Ids of the calibration text: `calibration`, or MODEL/calibration.txt when empty. Never the
+/// evaluated text.
+std::vector<int32_t> calibration_ids(const Tokenizer& tokenizer, const std::filesystem::path& model,
+                                     const std::filesystem::path& calibration,
+                                     const std::filesystem::path& text);
 Json to_json(const Evaluation& evaluation, const EvaluateOptions& options);
 /// Aligned text for the terminal.
 std::string to_text(const Evaluation& evaluation, const EvaluateOptions& options);

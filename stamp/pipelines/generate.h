@@ -18,8 +18,8 @@ struct GenerateOptions {
   uint64_t seed = 0;
 };
 
-/// Ids generated after `prompt` (not empty). `on_token` is called with each; returning false ends generation. Stops
-/// at the model's maximum length, at a stop id, or when interrupted().
+/// Ids generated after `prompt` (not empty). `on_token` is called with each; returning false ends
+/// generation. Stops at the model's maximum length, at a stop id, or when interrupted().
 std::vector<int32_t> generate_ids(const Model& model, std::span<const int32_t> prompt,
                                   const GenerateOptions& options, ForwardContext& context,
                                   const std::function<bool(int32_t)>& on_token = {});

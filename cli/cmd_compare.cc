@@ -1,0 +1,99 @@
+#include <memory>
+
+#include "command.h"
+#include "stamp/core/error.h"
+#include "stamp/pipelines/compare.h"
+
+namespace stamp::cli {
+namespace {
+
+struct Flags {
+  CompareOptions options;
+  std::string preset, bos = "every";
+  std::vector<std::string> bits;
+  std::vector<int> weights = {16}, activations = {4}, kv = {16};
+  std::filesystem::path report, json_file;
+  bool json = false;
+};
+
+// What `make demo` runs: small enough for two cores and a few minutes.
+void apply_demo_preset(CLI::App& app, Flags& flags) {
+  CompareOptions& o = flags.options;
+  const auto given = [&](const char* flag) { return app.count(flag) > 0; };
+  if (!given("--text")) o.text = o.model / "heldout.txt";
+  if (!given("--bits")) flags.bits = {"w4a4kv4", "a3kv3", "a2kv2"};
+  if (!given("--plan")) o.plans = {"two_level", "waterfill"};
+  if (!given("--sequence")) o.sequences = {"none", "haar"};
+  if (!given("--windows")) o.max_windows = 12;
+}
+
+std::vector<BitSetting> bit_settings(const Flags& flags) {
+  std::vector<BitSetting> settings;
+  for (const std::string& text : flags.bits) settings.push_back(parse_bit_setting(text));
+  if (!settings.empty()) return settings;
+  for (const int w : flags.weights)
+    for (const int a : flags.activations)
+      for (const int kv : flags.kv) settings.push_back({w, a, kv});
+  return settings;
+}
+
+void run(CLI::App& app, Flags& flags) {
+  if (flags.preset == "demo") apply_demo_preset(app, flags);
+  CompareOptions& options = flags.options;
+  if (options.text.empty())
+    throw_argument("compare: --text FILE is required without --preset demo");
+  options.bos_every_window = flags.bos == "every";
+  options.bits = bit_settings(flags);
+  const Comparison comparison = compare(options);
+  const Json json = to_json(comparison);
+  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(comparison));
+  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
+  print_result(flags.json, json, to_text(comparison));
+  if (!flags.report.empty() && !flags.json) fmt::print("report: {}\n", flags.report.string());
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<Flags>();
+  CompareOptions& options = flags->options;
+  app.add_option("MODEL", options.model, "Hugging Face model directory")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--preset", flags->preset, "demo: the bundled model's grid; other flags override")
+      ->check(CLI::IsMember({"demo"}));
+  app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
+  app.add_option("--calibration", options.calibration,
+                 "calibration text, never the scored one (default: MODEL/calibration.txt)");
+  app.add_option("--feature", options.features, "feature transforms")->delimiter(',');
+  app.add_option("--sequence", options.sequences, "sequence transforms; none: no L")
+      ->delimiter(',');
+  app.add_option("--plan", options.plans, "bit plans")->delimiter(',');
+  app.add_option("--bits", flags->bits,
+                 "settings like w4a4kv4,a3kv3; instead of the three lists below")
+      ->delimiter(',');
+  app.add_option("--weights", flags->weights, "weight widths")->delimiter(',');
+  app.add_option("--activations", flags->activations, "activation widths")->delimiter(',');
+  app.add_option("--kv", flags->kv, "K/V widths")->delimiter(',');
+  app.add_option("--high-tokens", options.high_tokens, "rows at 8 bits in two_level")
+      ->capture_default_str();
+  app.add_option("--center", options.center, "static centering of linear inputs")
+      ->check(CLI::IsMember({"none", "static", "auto"}))
+      ->capture_default_str();
+  app.add_option("--context", options.context, "tokens per window")->capture_default_str();
+  app.add_option("--windows", options.max_windows, "at most so many windows; 0: all");
+  app.add_option("--bos", flags->bos, "which windows start with BOS")
+      ->check(CLI::IsMember({"every", "first"}))
+      ->capture_default_str();
+  app.add_option("--site", options.report_site,
+                 "input drawn in the report (layers.N.attn_in, ...)");
+  app.add_option("--out", flags->report, "write a self-contained HTML report");
+  app.add_option("--json-out", flags->json_file, "also write the JSON to a file");
+  app.add_flag("--json", flags->json, "print JSON");
+  app.callback([&app, flags, &exit_code] {
+    run(app, *flags);
+    exit_code = 0;
+  });
+}
+
+}  // namespace stamp::cli

@@ -1,0 +1,46 @@
+#include <memory>
+
+#include "command.h"
+#include "stamp/pipelines/evaluate.h"
+
+namespace stamp::cli {
+
+void add_eval(CLI::App& app, int& exit_code) {
+  struct Flags {
+    EvaluateOptions options;
+    std::string recipe = "bf16", bos = "every";
+    bool json = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  EvaluateOptions& options = flags->options;
+  app.add_option("MODEL", options.model, "Hugging Face model directory")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--text", options.text, "text to score")->required()->check(CLI::ExistingFile);
+  app.add_option("--recipe", flags->recipe, "preset name or JSON file (see 'stamp recipe')");
+  app.add_option("--calibration", options.calibration,
+                 "calibration text, never the scored one (default: MODEL/calibration.txt)");
+  app.add_option("--context", options.context, "tokens per window")->capture_default_str();
+  app.add_option("--windows", options.max_windows, "at most so many windows; 0: all");
+  app.add_option("--bos", flags->bos, "which windows start with BOS")
+      ->check(CLI::IsMember({"every", "first"}))
+      ->capture_default_str();
+  app.add_option("--causal-positions", options.causal_positions,
+                 "positions scored for the exactly causal figure; 0: off")
+      ->capture_default_str();
+  add_compute(app, "--compute", options.compute, "arithmetic of the quantized model");
+  add_compute(app, "--reference", options.reference, "arithmetic of the reference model");
+  app.add_flag("--json", flags->json, "print JSON");
+  app.callback([flags, &exit_code] {
+    EvaluateOptions& o = flags->options;
+    o.recipe = load_recipe(flags->recipe);
+    o.bos_every_window = flags->bos == "every";
+    o.compute = usable_compute(o.compute);
+    o.reference = usable_compute(o.reference);
+    const Evaluation evaluation = evaluate(o);
+    print_result(flags->json, to_json(evaluation, o), to_text(evaluation, o));
+    exit_code = 0;
+  });
+}
+
+}  // namespace stamp::cli

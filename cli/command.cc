@@ -1,0 +1,55 @@
+#include "command.h"
+
+#include <fmt/format.h>
+
+#include "stamp/core/cpu_features.h"
+#include "stamp/core/parallel.h"
+
+namespace stamp::cli {
+namespace {
+
+std::string given_command_line;
+
+}  // namespace
+
+void add_threads(CLI::App& app) {
+  app.add_option_function<int>("--threads", set_threads, "threads; 0: one per core")
+      ->default_val(0)
+      ->check(CLI::Range(0, 1024));
+}
+
+void add_compute(CLI::App& app, const std::string& flag, Compute& compute,
+                 const std::string& help) {
+  app.add_option_function<std::string>(
+         flag,
+         [&compute](const std::string& name) {
+           compute = name == "bf16" ? Compute::kBF16 : Compute::kF32;
+         },
+         help)
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+}
+
+Compute usable_compute(Compute wanted) {
+  if (wanted == Compute::kBF16 && !has_fast_bf16()) {
+    fmt::print(stderr, "note: no native bf16 products here ({}); computing in fp32\n",
+               isa_name(active_isa()));
+    return Compute::kF32;
+  }
+  return wanted;
+}
+
+void remember_command_line(int argc, char** argv) {
+  given_command_line = "stamp";
+  for (int i = 1; i < argc; ++i) given_command_line += std::string(" ") + argv[i];
+}
+
+std::string command_line() { return given_command_line; }
+
+void print_result(bool as_json, const Json& json, std::string_view text) {
+  if (as_json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    fmt::print("{}", text);
+}
+
+}  // namespace stamp::cli

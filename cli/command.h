@@ -1,0 +1,34 @@
+#pragma once
+// Commands of the program: each adds its flags to a subcommand and runs in its callback.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "stamp/io/json.h"
+#include "stamp/nn/linear.h"
+
+namespace stamp::cli {
+
+/// Adds flags and callback to `app`; the callback sets `exit_code` (0 ok, 1 failed, 3 something
+/// unsupported).
+void add_bench(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
+void add_eval(CLI::App& app, int& exit_code);
+void add_generate(CLI::App& app, int& exit_code);
+void add_recipe(CLI::App& app, int& exit_code);
+void add_verify(CLI::App& app, int& exit_code);
+
+/// --threads, shared by all commands.
+void add_threads(CLI::App& app);
+/// --compute fp32|bf16 into `compute`.
+void add_compute(CLI::App& app, const std::string& flag, Compute& compute, const std::string& help);
+/// Where bf16 products are not native the program computes in fp32: says so on standard error.
+Compute usable_compute(Compute wanted);
+/// The command line as it was given, for reports.
+std::string command_line();
+void remember_command_line(int argc, char** argv);
+/// Prints `json` when `as_json`, else `text`.
+void print_result(bool as_json, const Json& json, std::string_view text);
+
+}  // namespace stamp::cli

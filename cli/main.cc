@@ -1,0 +1,57 @@
+// The command line: a table of commands, one way to report errors.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "command.h"
+#include "stamp/core/progress.h"
+#include "stamp/core/version.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  const char* help;
+  void (*add)(CLI::App&, int&);
+};
+
+constexpr std::array kCommands = {
+    Command{"compare", "measure a grid of recipes at equal bits: table, JSON, HTML report",
+            stamp::cli::add_compare},
+    Command{"eval", "perplexity, KL divergence and SQNR of one recipe on a text",
+            stamp::cli::add_eval},
+    Command{"generate", "continue a prompt", stamp::cli::add_generate},
+    Command{"bench", "time the prefill of a model", stamp::cli::add_bench},
+    Command{"verify", "check this build against a folder of reference outputs",
+            stamp::cli::add_verify},
+    Command{"recipe", "list the named recipes, or print one as JSON", stamp::cli::add_recipe}};
+
+constexpr int kFailed = 1, kUsage = 2;
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"stamp: sequence transformation and mixed precision for low-bit inference on CPUs"};
+  app.set_version_flag("--version", stamp::version() + " (" + stamp::build_commit() + ")");
+  app.require_subcommand(1);
+  int exit_code = 0;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.help);
+    command.add(*sub, exit_code);
+    stamp::cli::add_threads(*sub);
+  }
+  stamp::cli::remember_command_line(argc, argv);
+  stamp::catch_interrupts();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "stamp: {}\n", error.what());
+    return kUsage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "stamp: {}\n", error.what());
+    return kFailed;
+  }
+  return exit_code;
+}

@@ -1,0 +1,123 @@
+#include "stamp/pipelines/calibrate.h"
+
+#include <memory>
+
+#include "stamp/core/error.h"
+#include "stamp/core/progress.h"
+#include "stamp/pipelines/windows.h"
+#include "stamp/quant/feature_transform.h"
+
+namespace stamp {
+namespace {
+
+// Statistics of all sites for one recipe, gathered from the plain model's activations.
+class RecipeCollector {
+ public:
+  RecipeCollector(const Recipe& recipe, const LlmConfig& config)
+      : recipe_(recipe), config_(config), rotate_(recipe.feature == "hadamard") {}
+
+  void add_input(const std::string& site, ConstFloatView x, int64_t position) {
+    if (recipe_.activations.bits == 16) return;
+    Matrix copy = Matrix::copy_of(x);
+    // The input of o_proj is made of heads, which decides how an odd size is rotated.
+    const int64_t head_dim = site.ends_with("o_in") ? config_.head_dim : 0;
+    if (rotate_) apply_hadamard(copy.view(), plan_hadamard(x.cols, head_dim));
+    collector(site, recipe_.activations, recipe_.center).add(copy.view(), position);
+  }
+
+  void add_kv(const std::string& site, ConstFloatView x, int64_t position) {
+    const bool is_key = site.ends_with(".k");
+    const TokenSpec& spec = is_key ? recipe_.k : recipe_.v;
+    if (spec.bits == 16) return;
+    Matrix copy = Matrix::copy_of(x);
+    if (rotate_ && is_key) {
+      const FloatView heads{copy.data(), copy.size() / config_.head_dim, config_.head_dim,
+                            config_.head_dim};
+      apply_hadamard(heads, plan_hadamard(config_.head_dim));
+    }
+    SiteCollector& target = collector(site, spec, "none");
+    const int64_t block = recipe_.kv_block > 0 ? recipe_.kv_block : x.rows;
+    for (int64_t first = 0; first + block <= x.rows; first += block)
+      target.add(copy.view().rows_from(first, block), position + first, config_.head_dim);
+  }
+
+  Calibration finish() const {
+    Calibration result;
+    for (const auto& [site, collector] : sites_) result[site] = collector.finish();
+    return result;
+  }
+
+ private:
+  SiteCollector& collector(const std::string& site, const TokenSpec& spec,
+                           const std::string& center) {
+    return sites_.try_emplace(site, spec, center).first->second;
+  }
+
+  const Recipe recipe_;
+  const LlmConfig& config_;
+  bool rotate_;
+  std::map<std::string, SiteCollector> sites_;
+};
+
+struct CalibrationObserver : Observer {
+  void on_input(const std::string& site, ConstFloatView x, int64_t position) override {
+    for (RecipeCollector& collector : collectors) collector.add_input(site, x, position);
+  }
+  void on_kv(const std::string& site, ConstFloatView x, int64_t position) override {
+    for (RecipeCollector& collector : collectors) collector.add_kv(site, x, position);
+  }
+  std::vector<RecipeCollector> collectors;
+};
+
+// What the statistics depend on: recipes that agree here share one collector.
+std::string statistics_key(const Recipe& recipe) {
+  Recipe key = recipe;
+  key.name.clear();
+  key.weights = {};
+  key.exclude.clear();
+  for (TokenSpec* spec : {&key.activations, &key.k, &key.v}) {
+    if (spec->bits == 16) continue;
+    if (key.center != "auto") spec->bits = 8;
+    spec->quantizer = {};
+    spec->plan.average_bits = 0;
+  }
+  return to_json(key).dump();
+}
+
+}  // namespace
+
+std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> source,
+                                             const std::vector<Recipe>& recipes,
+                                             const CalibrateOptions& options) {
+  CalibrationObserver observer;
+  std::map<std::string, size_t> index;
+  for (const Recipe& recipe : recipes) {
+    if (!recipe.needs_calibration()) continue;
+    const auto [it, added] = index.try_emplace(statistics_key(recipe), index.size());
+    if (added) observer.collectors.emplace_back(recipe, source->config());
+  }
+  std::map<std::string, Calibration> result;
+  if (index.empty()) return result;
+
+  const std::unique_ptr<Model> model = make_model(source);
+  const auto windows =
+      make_windows(options.ids, options.bos_id,
+                   {.context = options.context, .max_windows = options.max_windows});
+  ForwardContext context{.observer = &observer};
+  Progress progress("calibrate", static_cast<int64_t>(windows.size()) * options.context, "tokens");
+  for (const auto& window : windows) {
+    if (interrupted()) throw_runtime("calibrate: interrupted");
+    KvCache cache = model->make_cache(options.context);
+    model->forward(window, cache, context);
+    progress.advance(options.context);
+  }
+  std::vector<Calibration> finished;
+  for (const RecipeCollector& collector : observer.collectors)
+    finished.push_back(collector.finish());
+  for (const Recipe& recipe : recipes)
+    if (recipe.needs_calibration())
+      result[recipe.name] = finished[index.at(statistics_key(recipe))];
+  return result;
+}
+
+}  // namespace stamp

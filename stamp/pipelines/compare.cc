@@ -1,0 +1,144 @@
+#include "stamp/pipelines/compare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "stamp/core/cpu_features.h"
+#include "stamp/core/error.h"
+#include "stamp/core/process.h"
+#include "stamp/core/progress.h"
+#include "stamp/core/version.h"
+#include "stamp/pipelines/calibrate.h"
+#include "stamp/pipelines/scoring.h"
+#include "stamp/pipelines/windows.h"
+
+namespace stamp {
+namespace {
+
+constexpr int64_t kReferenceBudget = int64_t{1} << 30;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// The row without L but with the same protected tokens, bits and feature: what every other row is
+// measured against.
+const CompareRow* baseline_of(const std::vector<CompareRow>& rows, const CompareRow& row) {
+  for (const CompareRow& other : rows)
+    if (other.sequence == "none" && other.plan == "two_level" && other.feature == row.feature &&
+        other.weight_bits == row.weight_bits && other.activation_bits == row.activation_bits &&
+        other.kv_bits == row.kv_bits)
+      return &other;
+  return nullptr;
+}
+
+struct PairedDifference {
+  double mean = 0;
+  Interval interval{0, 0};
+};
+
+PairedDifference paired(const Scores& a, const Scores& b, double WindowScore::*field) {
+  std::vector<double> differences;
+  for (size_t i = 0; i < std::min(a.windows.size(), b.windows.size()); ++i)
+    differences.push_back(a.windows[i].*field - b.windows[i].*field);
+  PairedDifference result;
+  for (const double d : differences) result.mean += d / static_cast<double>(differences.size());
+  result.interval = bootstrap_mean(differences);
+  return result;
+}
+
+void compare_with_baseline(CompareRow& row, const CompareRow* baseline) {
+  row.gap_closed_perplexity = row.gap_closed_kl = kNan;
+  if (!baseline || baseline == &row) return;
+  const Scores &s = row.scores, &b = baseline->scores;
+  row.gap_closed_perplexity =
+      (b.perplexity - s.perplexity) / (b.perplexity - b.perplexity_reference);
+  row.gap_closed_kl = (b.kl_mean - s.kl_mean) / b.kl_mean;
+  const auto nll = paired(s, b, &WindowScore::nll), kl = paired(s, b, &WindowScore::kl);
+  row.nll_difference = nll.mean, row.nll_low = nll.interval.low, row.nll_high = nll.interval.high;
+  row.kl_difference = kl.mean, row.kl_low = kl.interval.low, row.kl_high = kl.interval.high;
+}
+
+void count_bits(const Model& model, int64_t context, CompareRow& row) {
+  const BitCount inputs = model.activation_bits(context), kv = model.kv_bits(context);
+  if (inputs.elements > 0) {
+    row.activation_average = inputs.average();
+    row.activation_average_with_scales = inputs.average_with_scales();
+  }
+  if (kv.elements > 0) {
+    row.kv_average = kv.average();
+    row.kv_average_with_scales = kv.average_with_scales();
+  }
+}
+
+std::map<std::string, Calibration> calibrate_rows(std::shared_ptr<const ModelSource> source,
+                                                  const Tokenizer& tokenizer,
+                                                  const std::vector<CompareRow>& rows,
+                                                  const CompareOptions& options) {
+  std::vector<Recipe> recipes;
+  for (const CompareRow& row : rows)
+    if (row.recipe.needs_calibration()) recipes.push_back(row.recipe);
+  if (recipes.empty()) return {};
+  return calibrate(
+      source, recipes,
+      {.ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
+       .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
+       .context = options.context});
+}
+
+}  // namespace
+
+Comparison compare(const CompareOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Comparison result{.options = options};
+  std::vector<CompareRow> rows = compare_grid(options);
+  const auto source = ModelSource::open(options.model);
+  const Tokenizer tokenizer = Tokenizer::load(options.model);
+  const auto windows = make_windows(tokenize_file(tokenizer, options.text), tokenizer.bos_id(),
+                                    {.context = options.context,
+                                     .max_windows = options.max_windows,
+                                     .bos_every_window = options.bos_every_window});
+  const auto calibrations = calibrate_rows(source, tokenizer, rows, options);
+  const auto reference = make_model(source);
+  ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
+  for (size_t i = 0; i < rows.size() && !result.partial; ++i) {
+    if (interrupted()) {
+      result.partial = true;
+      break;
+    }
+    CompareRow row = std::move(rows[i]);
+    const auto calibration = calibrations.find(row.recipe.name);
+    const auto model = make_model(
+        source,
+        {.recipe = row.recipe,
+         .calibration = calibration == calibrations.end() ? nullptr : &calibration->second});
+    ScoreResult scored = score_windows(
+        *model, cache, windows,
+        {.sqnr_windows = 1, .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name)});
+    if (scored.partial) {
+      result.partial = true;
+      break;  // a row over fewer windows would not be comparable
+    }
+    row.scores = std::move(scored.all);
+    row.linears = std::move(scored.linears);
+    count_bits(*model, options.context, row);
+    for (std::string& note : model->notes())
+      if (std::find(result.notes.begin(), result.notes.end(), note) == result.notes.end())
+        result.notes.push_back(std::move(note));
+    result.rows.push_back(std::move(row));
+  }
+  if (result.rows.empty()) throw_runtime("compare: interrupted before the first recipe ended");
+  for (CompareRow& row : result.rows) compare_with_baseline(row, baseline_of(result.rows, row));
+  result.picture =
+      draw_site(source, options.report_site, options.sequences, windows, options.high_tokens);
+  result.perplexity_reference = result.rows.front().scores.perplexity_reference;
+  result.windows = static_cast<int64_t>(windows.size());
+  result.machine = machine_description();
+  result.model_name = std::filesystem::weakly_canonical(options.model).filename().string();
+  result.text_name = options.text.filename().string();
+  result.commit = build_commit();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.peak_rss_bytes = peak_rss_bytes();
+  return result;
+}
+
+}  // namespace stamp

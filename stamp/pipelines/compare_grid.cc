@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+
+#include <cctype>
+#include <map>
+
+#include "stamp/core/error.h"
+#include "stamp/pipelines/compare.h"
+
+namespace stamp {
+namespace {
+
+constexpr int kSkip = 1;  // attention sink of decoder models (STAMP section 1)
+
+// Plan of K and V inside closed blocks of 64: two_level would protect the whole block, fraction is
+// its counterpart.
+TokenSpec kv_spec(int bits, const std::string& transform, const std::string& plan) {
+  TokenSpec spec{.bits = bits};
+  if (bits == 16) return spec;
+  spec.sequence = {.transform = transform, .skip_tokens = transform == "identity" ? 0 : kSkip};
+  spec.plan.kind = plan == "two_level" ? "fraction" : plan;
+  return spec;
+}
+
+TokenSpec activation_spec(int bits, const std::string& transform, const std::string& plan,
+                          const CompareOptions& options) {
+  TokenSpec spec{.bits = bits};
+  if (bits == 16) return spec;
+  const bool identity = transform == "identity";
+  spec.sequence = {.transform = transform, .skip_tokens = identity ? 0 : kSkip};
+  spec.plan.kind = plan;
+  spec.plan.high_tokens = options.high_tokens + (identity ? kSkip : 0);
+  return spec;
+}
+
+Recipe make_recipe(const BitSetting& bits, const std::string& feature, const std::string& sequence,
+                   const std::string& plan, const CompareOptions& options) {
+  const std::string transform = sequence == "none" ? "identity" : sequence;
+  Recipe recipe;
+  recipe.name = fmt::format("w{}a{}kv{}-{}-{}-{}", bits.weights, bits.activations, bits.kv, feature,
+                            sequence, plan);
+  recipe.feature = feature;
+  recipe.weights = {.bits = bits.weights, .mse_clip = true};
+  if (bits.weights == 16) recipe.weights = {};
+  recipe.activations = activation_spec(bits.activations, transform, plan, options);
+  recipe.k = recipe.v = kv_spec(bits.kv, transform, plan);
+  if (bits.activations < 16) recipe.center = options.center;
+  check(recipe);
+  return recipe;
+}
+
+}  // namespace
+
+BitSetting parse_bit_setting(const std::string& text) {
+  BitSetting setting;
+  const std::map<std::string, int*> parts = {
+      {"w", &setting.weights}, {"a", &setting.activations}, {"kv", &setting.kv}};
+  for (size_t i = 0; i < text.size();) {
+    std::string name, digits;
+    while (i < text.size() && std::isalpha(static_cast<unsigned char>(text[i])))
+      name += static_cast<char>(std::tolower(static_cast<unsigned char>(text[i++])));
+    while (i < text.size() && digits.size() < 3 &&
+           std::isdigit(static_cast<unsigned char>(text[i])))
+      digits += text[i++];
+    const auto part = parts.find(name);
+    const int bits = digits.empty() ? 0 : std::stoi(digits);
+    if (part == parts.end() || ((bits < 2 || bits > 8) && bits != 16))
+      throw_argument("bits: '{}' is not of the form w4a4kv4 with widths 2 to 8 or 16", text);
+    *part->second = bits;
+  }
+  return setting;
+}
+
+std::vector<CompareRow> compare_grid(const CompareOptions& options) {
+  std::vector<CompareRow> rows;
+  for (const BitSetting& bits : options.bits)
+    for (const std::string& feature : options.features) {
+      const auto add = [&](const std::string& sequence, const std::string& plan) {
+        rows.push_back({.recipe = make_recipe(bits, feature, sequence, plan, options),
+                        .feature = feature,
+                        .sequence = sequence,
+                        .plan = plan,
+                        .weight_bits = bits.weights,
+                        .activation_bits = bits.activations,
+                        .kv_bits = bits.kv});
+      };
+      for (const std::string& sequence : options.sequences) {
+        if (sequence == "none") add("none", "uniform");
+        for (const std::string& plan : options.plans) add(sequence, plan);
+      }
+    }
+  return rows;
+}
+
+}  // namespace stamp

@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "stamp/pipelines/compare.h"
+#include "stamp/pipelines/evaluate_print.h"
+
+namespace stamp {
+namespace {
+
+std::string percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.0f} %", 100 * share) : "-";
+}
+
+std::string label(const CompareRow& row) {
+  if (row.sequence == "none") return row.plan == "uniform" ? "none, no rows protected" : "none";
+  return row.sequence;
+}
+
+bool same_block(const CompareRow& a, const CompareRow& b) {
+  return a.feature == b.feature && a.weight_bits == b.weight_bits &&
+         a.activation_bits == b.activation_bits && a.kv_bits == b.kv_bits;
+}
+
+std::string interval(const CompareRow& row) {
+  if (!std::isfinite(row.gap_closed_kl)) return "-";
+  return fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", row.nll_difference, row.nll_low, row.nll_high);
+}
+
+}  // namespace
+
+std::string to_text(const Comparison& comparison) {
+  const CompareOptions& options = comparison.options;
+  std::string text = fmt::format(
+      "{} on {}: {} windows of {} tokens, simulated quantization, fp32 compute\n"
+      "machine: {}; commit {}\nunquantized perplexity {:.3f}\n",
+      comparison.model_name, comparison.text_name, comparison.windows, options.context,
+      comparison.machine, comparison.commit, comparison.perplexity_reference);
+  const CompareRow* last = nullptr;
+  for (const CompareRow& row : comparison.rows) {
+    if (!last || !same_block(*last, row))
+      text += fmt::format(
+          "\nW{} A{} KV{}, feature transform {}\n  {:<24}{:<11}{:>7}{:>9}{:>11}{:>10}"
+          "{:>9}{:>8}{:>9}{:>9}  {}\n",
+          row.weight_bits, row.activation_bits, row.kv_bits, row.feature, "sequence", "plan",
+          "A bits", "+scales", "perplexity", "KL", "KL 99%", "top-1", "gap PPL", "gap KL",
+          "NLL - baseline [95 %]");
+    last = &row;
+    text += fmt::format(
+        "  {:<24}{:<11}{:>7.3f}{:>9.3f}{:>11.3f}{:>10.5f}{:>9.4f}{:>7.1f}%{:>9}{:>9}  {}\n",
+        label(row), row.plan, row.activation_average, row.activation_average_with_scales,
+        row.scores.perplexity, row.scores.kl_mean, row.scores.kl_99,
+        100 * row.scores.top1_agreement, percent(row.gap_closed_perplexity),
+        percent(row.gap_closed_kl), interval(row));
+  }
+  text +=
+      "\nAll tokens of a window are scored: paper protocol, not causal below 8-bit activations.\n"
+      "gap: share of the distance between the protected baseline without L and the unquantized "
+      "model.\n";
+  for (const std::string& note : comparison.notes) text += "note: " + note + "\n";
+  if (comparison.partial) text += "PARTIAL: interrupted, rows are missing.\n";
+  text += fmt::format("{:.0f} s, peak memory {:.0f} MiB\n", comparison.seconds,
+                      static_cast<double>(comparison.peak_rss_bytes) / (1 << 20));
+  return text;
+}
+
+Json to_json(const Comparison& comparison) {
+  Json rows = Json::array();
+  for (const CompareRow& row : comparison.rows)
+    rows.push_back({{"recipe", to_json(row.recipe)},
+                    {"feature", row.feature},
+                    {"sequence", row.sequence},
+                    {"plan", row.plan},
+                    {"weight_bits", row.weight_bits},
+                    {"activation_bits", row.activation_bits},
+                    {"kv_bits", row.kv_bits},
+                    {"activation_average_bits", row.activation_average},
+                    {"activation_average_bits_with_scales", row.activation_average_with_scales},
+                    {"kv_average_bits", row.kv_average},
+                    {"kv_average_bits_with_scales", row.kv_average_with_scales},
+                    {"scores", scores_to_json(row.scores)},
+                    {"gap_closed_perplexity", finite_or_null(row.gap_closed_perplexity)},
+                    {"gap_closed_kl", finite_or_null(row.gap_closed_kl)},
+                    {"nll_difference", {row.nll_difference, row.nll_low, row.nll_high}},
+                    {"kl_difference", {row.kl_difference, row.kl_low, row.kl_high}},
+                    {"linear_sqnr_db", linears_to_json(row.linears)}});
+  return {{"kind", "compare"},
+          {"simulated", true},
+          {"model", comparison.model_name},
+          {"text", comparison.text_name},
+          {"context", comparison.options.context},
+          {"windows", comparison.windows},
+          {"machine", comparison.machine},
+          {"commit", comparison.commit},
+          {"perplexity_unquantized", comparison.perplexity_reference},
+          {"rows", rows},
+          {"notes", comparison.notes},
+          {"partial", comparison.partial},
+          {"seconds", comparison.seconds},
+          {"peak_rss_bytes", comparison.peak_rss_bytes}};
+}
+
+}  // namespace stamp

@@ -1,0 +1,71 @@
+#pragma once
+// Scores of a quantized model against its unquantized reference, window by window.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "stamp/models/model.h"
+#include "stamp/pipelines/evaluate.h"
+
+namespace stamp {
+
+/// Sums per-token scores; finish() turns them into Scores.
+class ScoreSum {
+ public:
+  void begin_window();
+  void add(const TokenScore& score);
+  Scores finish();
+
+ private:
+  struct Window {
+    double nll = 0, nll_reference = 0, kl = 0;
+    int64_t tokens = 0;
+  };
+  std::vector<Window> windows_;
+  std::vector<float> kl_;
+  int64_t same_top1_ = 0;
+};
+
+/// Final hidden states of the reference, kept between recipes while they fit into `budget_bytes`.
+class ReferenceCache {
+ public:
+  explicit ReferenceCache(const Model& model, Compute compute, int64_t budget_bytes);
+  /// Hidden states [tokens, hidden] of window `index`.
+  const Matrix& hidden(size_t index, const std::vector<int32_t>& window);
+  const Model& model() const { return model_; }
+
+ private:
+  const Model& model_;
+  ForwardContext context_;
+  int64_t budget_;
+  std::vector<Matrix> kept_;
+  Matrix last_;
+};
+
+struct ScoreOptions {
+  Compute compute = Compute::kF32;
+  /// Tokens per transform run: position t of a window counts for the causal sums when (t + 1) % run
+  /// == 0. 0: none.
+  int64_t causal_run = 0;
+  int64_t sqnr_windows = 0;  // first windows on which per-linear SQNR is measured too
+  std::string label = "eval";
+};
+
+struct ScoreResult {
+  Scores all, causal;
+  std::vector<LinearSqnr> linears;
+  double hidden_sqnr_db = 0;
+  bool partial = false;
+};
+
+/// Runs `model` over all windows. Ends early, with partial = true, when interrupted(); throws
+/// std::runtime_error when not even one window was finished.
+ScoreResult score_windows(const Model& model, ReferenceCache& reference,
+                          const std::vector<std::vector<int32_t>>& windows,
+                          const ScoreOptions& options);
+
+/// Tokens that one output row of the recipe's activation transform mixes (1: exactly causal
+/// everywhere).
+int64_t transform_run(const Recipe& recipe, int64_t context);
+
+}  // namespace stamp

@@ -1,0 +1,55 @@
+#include "stamp/pipelines/compare.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "stamp/quant/token_quantizer.h"
+
+namespace stamp {
+namespace {
+
+TEST(Compare, ParsesBitSettings) {
+  const BitSetting all = parse_bit_setting("W4A3KV2");
+  EXPECT_EQ(all.weights, 4);
+  EXPECT_EQ(all.activations, 3);
+  EXPECT_EQ(all.kv, 2);
+  EXPECT_EQ(parse_bit_setting("kv3").activations, 16);
+  for (const char* wrong : {"a", "a1", "a9", "x4", "4", "a99999999999"})
+    EXPECT_THROW(parse_bit_setting(wrong), std::invalid_argument) << wrong;
+}
+
+TEST(Compare, GridHoldsEveryCombinationOnce) {
+  const CompareOptions options{.features = {"none", "hadamard"},
+                               .sequences = {"none", "haar", "dct"},
+                               .plans = {"two_level", "waterfill"},
+                               .bits = {{4, 4, 4}, {16, 3, 3}}};
+  const std::vector<CompareRow> rows = compare_grid(options);
+  std::set<std::string> names;
+  for (const CompareRow& row : rows) names.insert(row.recipe.name);
+  EXPECT_EQ(names.size(), rows.size());
+  EXPECT_EQ(rows.size(), 2u * 2u * (3u * 2u + 1u));  // one unprotected baseline per block
+}
+
+TEST(Compare, BaselineNeverHasFewerBits) {
+  const std::vector<CompareRow> rows = compare_grid({.features = {"none"},
+                                                     .sequences = {"none", "haar", "dct", "wht"},
+                                                     .bits = {{16, 4, 4}, {16, 3, 3}, {16, 2, 2}}});
+  double baseline = 0;
+  for (const CompareRow& row : rows) {
+    if (row.plan == "uniform") continue;
+    const double bits = TokenQuantizer(row.recipe.activations).count_bits(1024, 384).average();
+    if (row.sequence == "none") baseline = bits;
+    EXPECT_LE(bits, baseline) << row.recipe.name;
+    EXPECT_GT(bits, baseline - 0.01) << row.recipe.name;
+  }
+}
+
+TEST(Compare, UnknownNamesAreErrors) {
+  EXPECT_THROW(compare_grid({.sequences = {"fourier"}}), std::invalid_argument);
+  EXPECT_THROW(compare_grid({.features = {"svd"}}), std::invalid_argument);
+  EXPECT_THROW(compare_grid({.plans = {"best"}}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace stamp
