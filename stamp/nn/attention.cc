@@ -12,8 +12,9 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kTile = 64;    // tokens of a query tile and of a key tile
-constexpr int64_t kFewRows = 8;  // up to here dot products beat transposing the keys
+constexpr int64_t kTile = 64;            // tokens of a query tile and of a key tile
+constexpr int64_t kFewRows = 8;          // up to here dot products beat transposing the keys
+constexpr int64_t kSmallWork = 1 << 15;  // multiply-adds below which other threads are not woken
 
 /// Keys and values from absolute token `first` on.
 struct KeyRange {
@@ -192,12 +193,17 @@ void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, int64_t pos
   // longest come first.
   const int64_t step = block > 0 ? std::gcd(block, kTile) : kTile;
   const int64_t first_tile = position / step, tiles = (end + step - 1) / step - first_tile;
-  parallel_for(tiles * shape.kv_heads, [&](int64_t i) {
+  const auto attend_tile = [&](int64_t i) {
     const int64_t tile = first_tile + tiles - 1 - i / shape.kv_heads;
     const int64_t first = std::max(position, tile * step);
     attend(q, {i % shape.kv_heads, first, std::min(end, (tile + 1) * step) - first}, step, source,
            shape, out);
-  });
+  };
+  const int64_t items = tiles * shape.kv_heads;
+  if (q.rows * q.cols * end < kSmallWork)
+    for (int64_t i = 0; i < items; ++i) attend_tile(i);
+  else
+    parallel_for(items, attend_tile);
 }
 
 }  // namespace stamp

@@ -1,25 +1,16 @@
 #include "stamp/nn/layers.h"
 
 #include "stamp/core/error.h"
-#include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
+#include "stamp/nn/row_loop.h"
 
 namespace stamp {
 namespace {
-
-constexpr int64_t kRowsPerTask = 8;
 
 void check_same_shape(const char* where, ConstFloatView x, ConstFloatView y) {
   if (x.rows != y.rows || x.cols != y.cols)
     throw_argument("{}: shapes [{}, {}] and [{}, {}] differ", where, x.rows, x.cols, y.rows,
                    y.cols);
-}
-
-template <class Body>
-void for_rows(int64_t rows, Body&& body) {
-  parallel_ranges(rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
 }
 
 }  // namespace
@@ -32,7 +23,7 @@ void gather_rows(const TensorView& table, std::span<const int32_t> ids, FloatVie
   for (const int32_t id : ids)
     if (id < 0 || id >= table.shape[0])
       throw_argument("embedding: expected token ids from 0 to {}, got {}", table.shape[0] - 1, id);
-  for_rows(out.rows, [&](int64_t i) {
+  for_each_row(out.rows, out.cols, [&](int64_t i) {
     to_f32(table, ids[static_cast<size_t>(i)] * out.cols, out.row_span(i));
   });
 }
@@ -41,20 +32,21 @@ void rms_norm_rows(ConstFloatView x, std::span<const float> weight, double eps, 
   check_same_shape("rms norm", x, out);
   if (static_cast<int64_t>(weight.size()) != x.cols)
     throw_argument("rms norm: expected {} weights, got {}", x.cols, weight.size());
-  for_rows(x.rows, [&](int64_t i) {
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
     kernels().rms_norm(x.row(i), weight.data(), static_cast<float>(eps), out.row(i), x.cols);
   });
 }
 
 void silu_multiply(FloatView gate, ConstFloatView up) {
   check_same_shape("silu", gate, up);
-  for_rows(gate.rows,
-           [&](int64_t i) { kernels().silu_mul(gate.row(i), up.row(i), gate.row(i), gate.cols); });
+  for_each_row(gate.rows, gate.cols, [&](int64_t i) {
+    kernels().silu_mul(gate.row(i), up.row(i), gate.row(i), gate.cols);
+  });
 }
 
 void add_rows(FloatView x, ConstFloatView y) {
   check_same_shape("add", x, y);
-  for_rows(x.rows, [&](int64_t i) {
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
     for (int64_t j = 0; j < x.cols; ++j) x(i, j) += y(i, j);
   });
 }

@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "stamp/core/error.h"
-#include "stamp/core/parallel.h"
 #include "stamp/nn/matmul.h"
+#include "stamp/nn/row_loop.h"
 #include "stamp/nn/site_statistics.h"
 #include "stamp/quant/weight_quant.h"
 
 namespace stamp {
 namespace {
-
-constexpr int64_t kRowsPerTask = 16;
 
 bool is_excluded(const Recipe& recipe, const std::vector<LinearWeight>& weights) {
   return std::any_of(weights.begin(), weights.end(), [&](const LinearWeight& weight) {
@@ -37,10 +35,8 @@ void check_shapes(const std::string& site, const std::vector<LinearWeight>& weig
 /// The tensor [rows, cols] as fp32, on all threads.
 Matrix widened(const TensorView& tensor) {
   Matrix result(tensor.shape[0], tensor.shape[1]);
-  parallel_ranges(result.rows(), kRowsPerTask, [&](int64_t begin, int64_t end) {
-    const size_t count = static_cast<size_t>((end - begin) * result.cols());
-    to_f32(tensor, begin * result.cols(), {result.row(begin), count});
-  });
+  for_each_row(result.rows(), result.cols(),
+               [&](int64_t i) { to_f32(tensor, i * result.cols(), result.view().row_span(i)); });
   return result;
 }
 
@@ -105,14 +101,11 @@ Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) cons
 ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const {
   if (!rotate_ && !quantizer_.active()) return x;
   scratch.reshape(x.rows, x.cols);
-  parallel_ranges(x.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i), x.cols, scratch.row(i));
-  });
+  for_each_row(x.rows, x.cols, [&](int64_t i) { std::copy_n(x.row(i), x.cols, scratch.row(i)); });
   if (rotate_) apply_hadamard(scratch.view(), hadamard_);
   if (!mean_.empty())
-    parallel_ranges(x.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t j = 0; j < in_dim_; ++j) scratch(i, j) -= mean_[static_cast<size_t>(j)];
+    for_each_row(x.rows, x.cols, [&](int64_t i) {
+      for (int64_t j = 0; j < in_dim_; ++j) scratch(i, j) -= mean_[static_cast<size_t>(j)];
     });
   quantizer_.apply(scratch.view(), position);
   return scratch.view();

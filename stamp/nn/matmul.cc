@@ -4,9 +4,9 @@
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
-#include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
 #include "stamp/nn/onednn.h"
+#include "stamp/nn/row_loop.h"
 
 namespace stamp {
 namespace {
@@ -49,15 +49,13 @@ void gemv(const float* x, const TensorView& weight, int64_t first, int64_t rows,
 void multiply_few_tokens(ConstFloatView x, const TensorView& weight, std::span<const float> bias,
                          FloatView out) {
   const int64_t blocks = (out.cols + kGemvRows - 1) / kGemvRows;
-  parallel_ranges(blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kGemvRows, rows = std::min(kGemvRows, out.cols - first);
-      for (int64_t t = 0; t < x.rows; ++t) {
-        float* y = out.row(t) + first;
-        gemv(x.row(t), weight, first, rows, y);
-        for (int64_t j = 0; j < rows && !bias.empty(); ++j)
-          y[j] += bias[static_cast<size_t>(first + j)];
-      }
+  for_each_row(blocks, kGemvRows * x.cols * x.rows, [&](int64_t block) {
+    const int64_t first = block * kGemvRows, rows = std::min(kGemvRows, out.cols - first);
+    for (int64_t t = 0; t < x.rows; ++t) {
+      float* y = out.row(t) + first;
+      gemv(x.row(t), weight, first, rows, y);
+      for (int64_t j = 0; j < rows && !bias.empty(); ++j)
+        y[j] += bias[static_cast<size_t>(first + j)];
     }
   });
 }
@@ -78,9 +76,8 @@ DenseOperand widen_panel(const TensorView& weight, int64_t first, int64_t rows) 
   const int64_t k = weight.shape[1];
   float* panel = static_cast<float*>(scratch(rows * k * int64_t{sizeof(float)}));
   const auto widen = weight.dtype == DType::kBF16 ? kernels().from_bf16 : kernels().from_f16;
-  parallel_ranges(rows, 16, [&](int64_t begin, int64_t end) {
-    widen(static_cast<const uint16_t*>(row_of(weight, first + begin)), panel + begin * k,
-          (end - begin) * k);
+  for_each_row(rows, k, [&](int64_t i) {
+    widen(static_cast<const uint16_t*>(row_of(weight, first + i)), panel + i * k, k);
   });
   return {DType::kF32, panel, rows, k, k};
 }

@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include "stamp/core/error.h"
-#include "stamp/core/parallel.h"
+#include "stamp/nn/row_loop.h"
 
 namespace stamp {
 namespace {
@@ -41,14 +41,13 @@ RopeTable make_rope_table(std::span<const float> inverse_frequencies, int64_t po
                           int64_t tokens) {
   const int64_t half = static_cast<int64_t>(inverse_frequencies.size());
   RopeTable table{Matrix(tokens, half), Matrix(tokens, half)};
-  parallel_ranges(tokens, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t j = 0; j < half; ++j) {
-        const float angle =
-            static_cast<float>(position + i) * inverse_frequencies[static_cast<size_t>(j)];
-        table.cosine(i, j) = std::cos(angle);
-        table.sine(i, j) = std::sin(angle);
-      }
+  for_each_row(tokens, 16 * half, [&](int64_t i) {  // a sine costs as much as 16 copies
+    for (int64_t j = 0; j < half; ++j) {
+      const float angle =
+          static_cast<float>(position + i) * inverse_frequencies[static_cast<size_t>(j)];
+      table.cosine(i, j) = std::cos(angle);
+      table.sine(i, j) = std::sin(angle);
+    }
   });
   return table;
 }
@@ -58,16 +57,14 @@ void apply_rope(FloatView x, const RopeTable& table) {
   if (table.cosine.rows() != x.rows || half == 0 || x.cols % (2 * half) != 0)
     throw_argument("rope: x [{}, {}] does not fit a table of {} positions and heads of {}", x.rows,
                    x.cols, table.cosine.rows(), 2 * half);
-  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float *cosine = table.cosine.row(i), *sine = table.sine.row(i);
-      for (float* low = x.row(i); low < x.row(i) + x.cols; low += 2 * half)
-        for (int64_t j = 0; j < half; ++j) {
-          const float a = low[j], b = low[j + half];
-          low[j] = a * cosine[j] - b * sine[j];
-          low[j + half] = b * cosine[j] + a * sine[j];
-        }
-    }
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
+    const float *cosine = table.cosine.row(i), *sine = table.sine.row(i);
+    for (float* low = x.row(i); low < x.row(i) + x.cols; low += 2 * half)
+      for (int64_t j = 0; j < half; ++j) {
+        const float a = low[j], b = low[j + half];
+        low[j] = a * cosine[j] - b * sine[j];
+        low[j + half] = b * cosine[j] + a * sine[j];
+      }
   });
 }
 
