@@ -78,7 +78,7 @@ std::string statistics_key(const Recipe& recipe) {
   for (TokenSpec* spec : {&key.activations, &key.k, &key.v}) {
     if (spec->bits == 16) continue;
     if (key.center != "auto") spec->bits = 8;
-    spec->quantizer = {};
+    spec->quantizer.clip = 1.0;
     spec->plan.average_bits = 0;
   }
   return to_json(key).dump();

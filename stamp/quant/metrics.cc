@@ -3,21 +3,33 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "stamp/core/error.h"
 #include "stamp/core/rng.h"
+#include "stamp/kernels/kernels.h"
 
 namespace stamp {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-double log_sum_exp(std::span<const float> logits) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
-}
+/// exp(logit - max) of a row, their sum and log-sum-exp. The sum runs in pieces so that fp32
+/// partial sums stay short.
+struct Softmax {
+  explicit Softmax(std::span<const float> logits) : weights(logits.begin(), logits.end()) {
+    constexpr size_t kPiece = 256;
+    const auto size = static_cast<int64_t>(logits.size());
+    const float top = kernels().max_f32(logits.data(), size);
+    for (size_t i = 0; i < weights.size(); i += kPiece) {
+      const auto count = static_cast<int64_t>(std::min(kPiece, weights.size() - i));
+      sum += kernels().exp_scaled(weights.data() + i, count, 1.0f, top);
+    }
+    log_sum_exp = top + std::log(sum);
+  }
+  std::vector<float> weights;
+  double sum = 0, log_sum_exp = 0;
+};
 
 size_t argmax(std::span<const float> values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
@@ -51,13 +63,12 @@ TokenScore score_token(std::span<const float> reference, std::span<const float> 
     throw_argument("score: expected two rows of more than {} logits, got {} and {}", target,
                    reference.size(), approximation.size());
   }
-  const double lse_reference = log_sum_exp(reference), lse = log_sum_exp(approximation);
-  double kl = 0;
-  for (size_t i = 0; i < reference.size(); ++i) {
-    const double log_p = reference[i] - lse_reference, log_q = approximation[i] - lse;
-    const double p = std::exp(log_p);
-    if (p > 0) kl += p * (log_p - log_q);
-  }
+  const Softmax p(reference), q(approximation);
+  const double lse_reference = p.log_sum_exp, lse = q.log_sum_exp;
+  double moved = 0;  // sum of p (reference - approximation), still times p.sum
+  for (size_t i = 0; i < reference.size(); ++i)
+    moved += p.weights[i] * (double{reference[i]} - approximation[i]);
+  const double kl = std::max(0.0, moved / p.sum - (lse_reference - lse));
   TokenScore score{std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN(),
                    static_cast<float>(kl), argmax(reference) == argmax(approximation)};
   if (target >= 0) {
