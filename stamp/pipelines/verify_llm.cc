@@ -227,8 +227,8 @@ void verify_llm(const fs::path& directory, VerifyCase& result) {
               read_floats(oracle.at("rope_inv_freq")));
   check_hidden(*model, oracle, result);
   check_long(*model, oracle, result);
-  check_steps(*model, oracle, result);
   check_ids(*model, checkpoint, oracle, result);
+  check_steps(*model, oracle, result);
   if (fs::exists(checkpoint / "config_alt.json")) {
     check_alternative_config(checkpoint, oracle, result);
   }
