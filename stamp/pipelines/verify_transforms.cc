@@ -71,6 +71,7 @@ void check_transform(const Safetensors& file, const std::string& name, const Key
   const SequenceTransform& transform = sequence_transform(key.family);
   const std::string input = "x_" + std::to_string(key.tokens);
   const Matrix original = to_matrix(file.at(input)), want = to_matrix(file.at(name));
+  if (original.size() == 0) throw_runtime("{}: expected rows and columns, got none", input);
   const auto values = [](const Matrix& m) {
     return std::span<const float>(m.data(), static_cast<size_t>(m.size()));
   };

@@ -200,6 +200,30 @@ TEST_F(Verify, MissingAndMisshapenTensorsFail) {
   EXPECT_EQ(only_case().status, Status::kFailed);
 }
 
+TEST_F(Verify, HostileShapesFailQuietly) {
+  const std::vector<int64_t> ids(8, int64_t{1} << 40);
+  const std::vector<float> zeros(16);
+  const auto file = [&](const Shape& shape) {
+    return std::map<std::string, TensorView>{{"rope_inv_freq", {DType::kF32, {4}, zeros.data()}},
+                                             {"logits", {DType::kF32, {16}, zeros.data()}},
+                                             {"input_ids", {DType::kI64, shape, ids.data()}}};
+  };
+  const fs::path oracle = copy_case(kModel, kModel) / "oracle.safetensors";
+  for (const Shape& shape : {Shape{int64_t{1} << 36, 0}, {0, 5}, {1, 8}, {8}, {1, 0}}) {
+    write_safetensors(oracle, file(shape));
+    EXPECT_EQ(only_case().status, Status::kFailed) << to_string(shape);
+  }
+  fs::remove_all(root_ / "llm");
+  write_safetensors(root_ / "transforms.safetensors",
+                    {{"x_4", {DType::kF32, {0, 4}, zeros.data()}},
+                     {"dct_4", {DType::kF32, {0, 4}, zeros.data()}}});
+  EXPECT_EQ(only_case().status, Status::kFailed);
+  write_safetensors(root_ / "transforms.safetensors",
+                    {{"x_4", {DType::kF32, {4, 4}, zeros.data()}},
+                     {"haar999999999_4", {DType::kF32, {4, 4}, zeros.data()}}});
+  EXPECT_EQ(only_case().status, Status::kPassed);  // levels are capped
+}
+
 TEST(VerifyOutput, TellsPassedFailedAndUnsupported) {
   std::vector<VerifyCase> cases(3);
   cases[0] = {"llm/a", Status::kPassed, 1.5e-6, 2e-5, "logits", ""};
