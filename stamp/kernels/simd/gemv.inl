@@ -17,6 +17,7 @@ void gemv_rows(const float* x, const typename Load::Element* w, int64_t ldw, flo
     const Vec x0 = load(x + i), x1 = load(x + i + kWidth);
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
+      __builtin_prefetch(w + (r + Rows) * ldw + i, 0, 3);
       even[r] = fma(Load::full(w + r * ldw + i), x0, even[r]);
       odd[r] = fma(Load::full(w + r * ldw + i + kWidth), x1, odd[r]);
     }
