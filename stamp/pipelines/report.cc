@@ -41,14 +41,15 @@ std::string header(const Comparison& c) {
   }
   html += "<p class=\"lead\">" + summary(c) + "</p>\n";
   return html +
-         "<p>Simulated: every value is rounded exactly as its integer code would be and computed "
-         "with in "
-         "fp32. The figures are about quality, not speed.</p>\n" +
+         "<p>Simulated: every value is rounded exactly as its integer code would be, the "
+         "arithmetic is fp32. "
+         "The figures are about quality, not speed.</p>\n" +
          facts(c);
 }
 
 std::string methods() {
-  return "<p class=\"caption\"><b>Table 1.</b> Rows of one group spend the same average number of "
+  return "<p class=\"caption\"><b>Table 1.</b> Rows of one group spend about the same average "
+         "number of "
          "bits. <b>Data bits</b> counts "
          "codes only; "
          "<b>incl. scales</b> adds scales and zero points. <b>Gap closed</b> is the share of what "

@@ -117,12 +117,11 @@ std::string autocorrelation_figure(const Comparison& comparison) {
   svg.raw(cells(m, axis));
   draw_ticks(svg, m.rows());
   draw_legend(svg, axis);
-  return figure(
-      "autocorrelation", "Token autocorrelation", "",
-      "<div class=\"panels\">" + svg.finish() + "</div>\n",
-      "Input of <code>" + site +
-          "</code>: the brighter the band along the diagonal, the more a token shares with "
-          "its neighbours and the more a transform along tokens can gather. The diagonal is 1.");
+  return figure("autocorrelation", "Token autocorrelation", "",
+                "<div class=\"panels\">" + svg.finish() + "</div>\n",
+                "Input of <code>" + site +
+                    "</code>: the brighter off the diagonal, the more tokens share and the more a "
+                    "transform along them can gather. The diagonal is 1.");
 }
 
 }  // namespace stamp::report

@@ -74,7 +74,7 @@ figcaption::before {
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 14px 28px; }
 .panels + .panels { margin-top: 14px; }
 .panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); gap: 8px 18px; }
-svg { display: block; width: 100%; max-width: 540px; height: auto; overflow: visible; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
 svg .title { font-size: 13px; font-weight: 600; }
 svg .tick, svg .unit { fill: var(--soft); font-size: 11px; }

@@ -21,15 +21,28 @@ const CompareRow* best_row(const WidthGroup& width) {
   return best;
 }
 
-std::string recipe_words(const CompareRow& row) {
+/// What the row's bit plan wins back without any transform; empty for the baseline's own plan.
+std::string plan_alone(const WidthGroup& width, const CompareRow& row) {
+  for (const FeatureGroup& group : width.features) {
+    for (const CompareRow* other : group.rows) {
+      const bool same = other->feature == row.feature && other->plan == row.plan;
+      if (same && is_baseline(*other) && std::isfinite(other->gap_closed_perplexity)) {
+        return "; the same plan without L: " + percent(other->gap_closed_perplexity);
+      }
+    }
+  }
+  return "";
+}
+
+std::string recipe_words(const WidthGroup& width, const CompareRow& row) {
   const std::string feature = row.feature == "none" ? "" : row.feature + " + ";
-  return escape(feature + row.sequence + ", " + row.plan);
+  return escape(feature + row.sequence + ", " + row.plan) + plan_alone(width, row);
 }
 
 std::string finding(const WidthGroup& width) {
   const CompareRow* row = best_row(width);
   if (!row) return "";
-  const std::string where = fmt::format(" at {} ({})", width.name, recipe_words(*row));
+  const std::string where = fmt::format(" at {} ({})", width.name, recipe_words(width, *row));
   if (!std::isfinite(row->gap_closed_perplexity)) return "has nothing to be compared with" + where;
   if (row->gap_closed_perplexity <= 0) return "wins back nothing" + where;
   const std::string share = "<b>" + percent(row->gap_closed_perplexity) + "</b>";

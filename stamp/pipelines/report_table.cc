@@ -22,9 +22,9 @@ struct Column {
 const Column kColumns[] = {
     {"Perplexity", "exp of the mean negative log-likelihood",
      [](const CompareRow& r) { return r.scores.perplexity; }, perplexity_text, -1},
-    {"KL mean", "KL(unquantized || quantized), nats per token",
+    {"KL mean", "KL(unquantized || quantized), nats per token",
      [](const CompareRow& r) { return r.scores.kl_mean; }, divergence_text, -1},
-    {"KL 99 %", "99th percentile over tokens", [](const CompareRow& r) { return r.scores.kl_99; },
+    {"KL 99 %", "99th percentile over tokens", [](const CompareRow& r) { return r.scores.kl_99; },
      divergence_text, -1},
     {"Top-1", "tokens whose most likely successor is unchanged",
      [](const CompareRow& r) { return r.scores.top1_agreement; },

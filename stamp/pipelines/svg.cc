@@ -7,6 +7,9 @@
 namespace stamp::report {
 namespace {
 
+constexpr double kLargest =
+    1.18;  // drawings grow with the page up to this, so that text keeps its size
+
 bool all_finite(std::initializer_list<double> values) {
   for (double value : values) {
     if (!std::isfinite(value)) return false;
@@ -90,10 +93,10 @@ void Svg::text(double x, double y, std::string_view content, std::string_view cl
 
 std::string Svg::finish() const {
   return fmt::format(
-      "<svg role=\"img\" aria-label=\"{0}\" viewBox=\"0 0 {1} {2}\" "
+      "<svg role=\"img\" aria-label=\"{0}\" style=\"max-width:{4}px\" viewBox=\"0 0 {1} {2}\" "
       "xmlns=\"http://www.w3.org/2000/svg\">"
       "<title>{0}</title>\n{3}</svg>\n",
-      title_, coordinate(width_), coordinate(height_), body_);
+      title_, coordinate(width_), coordinate(height_), body_, coordinate(kLargest * width_));
 }
 
 }  // namespace stamp::report

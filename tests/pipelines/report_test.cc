@@ -106,6 +106,15 @@ TEST(Report, SummaryIsNeutralWithoutAGain) {
   EXPECT_NE(to_html(comparison).find("within the noise"), std::string::npos);
 }
 
+TEST(Report, SummaryTellsWhatThePlanDoesAlone) {
+  Comparison comparison = sample_comparison();
+  comparison.rows = {sample_row(3, "none", "none", "two_level", 0.1, 0.1),
+                     sample_row(3, "none", "none", "waterfill", 0.09, 0.1),
+                     sample_row(3, "none", "haar", "waterfill", 0.05, 0.1)};
+  EXPECT_NE(to_html(comparison).find("(haar, waterfill; the same plan without L: 10 %)"),
+            std::string::npos);
+}
+
 TEST(Report, MarksTheBestOfEachGroup) {
   Comparison comparison = sample_comparison();
   comparison.rows = {sample_row(4, "none", "none", "two_level", 0.04, 0.04),
