@@ -56,7 +56,9 @@ Isa active_isa() {
 
 bool has_fast_bf16() {
 #if defined(__x86_64__)
-  return active_isa() >= Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  if (active_isa() < Isa::kAvx512 || !__builtin_cpu_supports("avx512bf16")) return false;
+  return !__builtin_cpu_is("intel") || __builtin_cpu_supports("amx-bf16") ||
+         __builtin_cpu_is("cooperlake");
 #else
   return false;
 #endif

@@ -1,5 +1,7 @@
 #include "stamp/models/llama/decoder.h"
 
+#include <algorithm>
+
 #include "stamp/core/error.h"
 #include "stamp/models/weights.h"
 #include "stamp/nn/layers.h"
@@ -145,10 +147,12 @@ BitCount Decoder::kv_bits(int64_t tokens) const {
 std::vector<std::string> Decoder::notes() const {
   std::vector<std::string> notes;
   const Layer& first = layers_.front();
-  for (const Linear* linear : {&first.qkv, &first.o, &first.gate_up, &first.down})
-    if (linear->rotation())
-      notes.push_back(fmt::format("hadamard of {} inputs: {}", linear->in_dim(),
-                                  linear->rotation()->description));
+  for (const Linear* linear : {&first.qkv, &first.o, &first.gate_up, &first.down}) {
+    if (!linear->rotation()) continue;
+    const std::string note =
+        fmt::format("hadamard of {} inputs: {}", linear->in_dim(), linear->rotation()->description);
+    if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+  }
   if (rotate_keys_)
     notes.push_back(fmt::format("hadamard of each head of q and k: {}", key_rotation_.description));
   for (const Layer& layer : layers_)
