@@ -21,8 +21,8 @@ void check_equal(VerifyCase& result, const std::string& what, const std::string&
 /// The first message is kept, later ones are dropped.
 void fail(VerifyCase& result, const std::string& message);
 
-/// DIR/ckpt is a decoder language model, DIR/oracle.safetensors holds hidden states, logits and
-/// generated ids.
+/// DIR/ckpt is a decoder language model, DIR/oracle.safetensors holds input_ids and logits and,
+/// checked where present, hidden states, generated ids and so on (tools/make_oracles.py).
 void verify_llm(const std::filesystem::path& directory, VerifyCase& result);
 /// DIR/ckpt is a tokenizer, DIR/cases.json holds strings and ids.
 void verify_tokenizer(const std::filesystem::path& directory, VerifyCase& result);
