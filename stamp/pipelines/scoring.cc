@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -13,72 +12,83 @@
 namespace stamp {
 namespace {
 
-// Rows of logits held at a time: about 64 MB each for model and reference.
+// Rows of logits held at a time: about 32 MB each for model and reference.
 int64_t logit_rows(int64_t vocab_size) {
-  return std::clamp<int64_t>((int64_t{1} << 24) / std::max<int64_t>(vocab_size, 1), 16, 512);
+  return std::clamp<int64_t>((int64_t{1} << 23) / std::max<int64_t>(vocab_size, 1), 16, 512);
 }
+
+// The matrices of a small model do not feed a team of threads: windows run side by side then.
+int64_t windows_at_once(const LlmConfig& config) {
+  return config.hidden_size <= 1024 ? threads() : 1;
+}
+
+using LinearErrors = std::vector<std::pair<std::string, Sqnr>>;  // in the order of the model
 
 struct ErrorObserver : Observer {
   bool wants_linear_error() const override { return enabled; }
   void on_linear_error(const std::string& linear, const Sqnr& sqnr) override {
-    auto [it, added] = index.try_emplace(linear, sums.size());
-    if (added) sums.emplace_back(linear, Sqnr{});
-    sums[it->second].second.signal += sqnr.signal;
-    sums[it->second].second.noise += sqnr.noise;
+    errors.emplace_back(linear, sqnr);
   }
   bool enabled = false;
-  std::map<std::string, size_t> index;
-  std::vector<std::pair<std::string, Sqnr>> sums;  // in the order of the model
+  LinearErrors errors;
 };
+
+void add_errors(const LinearErrors& errors, LinearErrors& sums) {
+  if (sums.empty()) sums.resize(errors.size());  // later windows report none
+  for (size_t i = 0; i < errors.size(); ++i) {
+    sums[i].first = errors[i].first;
+    sums[i].second.signal += errors[i].second.signal;
+    sums[i].second.noise += errors[i].second.noise;
+  }
+}
 
 Matrix run(const Model& model, const std::vector<int32_t>& window, ForwardContext& context) {
   KvCache cache = model.make_cache(static_cast<int64_t>(window.size()));
   return model.forward(window, cache, context);
 }
 
-class WindowScorer {
- public:
-  WindowScorer(const Model& reference, const Model& model, Compute compute, int64_t causal_run)
-      : reference_(reference), model_(model), causal_run_(causal_run) {
-    context_.compute = compute;
+// Scores of every predicted token of a window.
+std::vector<TokenScore> score_tokens(const Model& reference, const Model& model,
+                                     const std::vector<int32_t>& window, const Matrix& expected,
+                                     const Matrix& hidden, ForwardContext& context) {
+  const int64_t predicted = static_cast<int64_t>(window.size()) - 1;
+  const int64_t vocab = model.config().vocab_size, step = logit_rows(vocab);
+  std::vector<TokenScore> scores(static_cast<size_t>(predicted));
+  Matrix expected_logits, logits;
+  for (int64_t first = 0; first < predicted; first += step) {
+    const int64_t count = std::min(step, predicted - first);
+    expected_logits.reshape(count, vocab);
+    logits.reshape(count, vocab);
+    reference.logits(expected.view().rows_from(first, count), expected_logits.view(), context);
+    model.logits(hidden.view().rows_from(first, count), logits.view(), context);
+    parallel_for(count, [&](int64_t i) {
+      const size_t token = static_cast<size_t>(first + i);
+      scores[token] = score_token(expected_logits.view().row_span(i), logits.view().row_span(i),
+                                  window[token + 1]);
+    });
   }
+  return scores;
+}
 
-  void add(const std::vector<int32_t>& window, const Matrix& expected, const Matrix& hidden) {
-    all.begin_window();
-    causal.begin_window();
-    const int64_t predicted = static_cast<int64_t>(window.size()) - 1;
-    const int64_t vocab = model_.config().vocab_size, step = logit_rows(vocab);
-    scores_.resize(static_cast<size_t>(step));
-    for (int64_t first = 0; first < predicted; first += step) {
-      const int64_t count = std::min(step, predicted - first);
-      reference_logits_.reshape(count, vocab);
-      logits_.reshape(count, vocab);
-      reference_.logits(expected.view().rows_from(first, count), reference_logits_.view(),
-                        context_);
-      model_.logits(hidden.view().rows_from(first, count), logits_.view(), context_);
-      parallel_for(count, [&](int64_t i) {
-        scores_[static_cast<size_t>(i)] =
-            score_token({reference_logits_.row(i), static_cast<size_t>(vocab)},
-                        {logits_.row(i), static_cast<size_t>(vocab)},
-                        window[static_cast<size_t>(first + i + 1)]);
-      });
-      for (int64_t i = 0; i < count; ++i) {
-        all.add(scores_[static_cast<size_t>(i)]);
-        if (causal_run_ > 0 && (first + i + 1) % causal_run_ == 0)
-          causal.add(scores_[static_cast<size_t>(i)]);
-      }
-    }
-  }
-
-  ScoreSum all, causal;
-
- private:
-  const Model &reference_, &model_;
-  int64_t causal_run_;
-  ForwardContext context_;
-  Matrix reference_logits_, logits_;
-  std::vector<TokenScore> scores_;
+struct WindowResult {
+  std::vector<TokenScore> scores;
+  Sqnr hidden;
+  LinearErrors errors;
 };
+
+WindowResult score_window(const Model& model, ReferenceCache& reference, size_t index,
+                          const std::vector<int32_t>& window, const ScoreOptions& options) {
+  ErrorObserver observer;
+  observer.enabled = static_cast<int64_t>(index) < options.sqnr_windows;
+  ForwardContext context{.compute = options.compute, .observer = &observer};
+  const auto expected = reference.hidden(index, window);
+  const Matrix hidden = run(model, window, context);
+  WindowResult result;
+  result.scores = score_tokens(reference.model(), model, window, *expected, hidden, context);
+  result.hidden.add(expected->view(), hidden.view());
+  result.errors = std::move(observer.errors);
+  return result;
+}
 
 }  // namespace
 
@@ -120,46 +130,60 @@ Scores ScoreSum::finish() {
 }
 
 ReferenceCache::ReferenceCache(const Model& model, Compute compute, int64_t budget_bytes)
-    : model_(model), budget_(budget_bytes) {
-  context_.compute = compute;
-}
+    : model_(model), compute_(compute), budget_(budget_bytes) {}
 
-const Matrix& ReferenceCache::hidden(size_t index, const std::vector<int32_t>& window) {
-  if (index < kept_.size() && kept_[index].rows() > 0) return kept_[index];
-  last_ = run(model_, window, context_);
-  budget_ -= last_.size() * static_cast<int64_t>(sizeof(float));
-  if (budget_ < 0) return last_;
-  if (index >= kept_.size()) kept_.resize(index + 1);
-  return kept_[index] = std::move(last_);
+std::shared_ptr<const Matrix> ReferenceCache::hidden(size_t index,
+                                                     const std::vector<int32_t>& window) {
+  {
+    const std::lock_guard lock(guard_);
+    if (const auto found = kept_.find(index); found != kept_.end()) return found->second;
+  }
+  ForwardContext context{.compute = compute_};
+  auto hidden = std::make_shared<const Matrix>(run(model_, window, context));
+  const std::lock_guard lock(guard_);
+  budget_ -= hidden->size() * static_cast<int64_t>(sizeof(float));
+  if (budget_ >= 0) kept_[index] = hidden;
+  return hidden;
 }
 
 ScoreResult score_windows(const Model& model, ReferenceCache& reference,
                           const std::vector<std::vector<int32_t>>& windows,
                           const ScoreOptions& options) {
-  ErrorObserver errors;
-  ForwardContext context{.compute = options.compute, .observer = &errors};
-  WindowScorer scorer(reference.model(), model, options.compute, options.causal_run);
-  Sqnr hidden_sqnr;
+  ScoreSum all, causal;
+  Sqnr hidden;
+  LinearErrors errors;
   ScoreResult result;
-  Progress progress(options.label, static_cast<int64_t>(windows.size() * windows.front().size()),
-                    "tokens");
-  for (size_t i = 0; i < windows.size(); ++i) {
-    if (interrupted()) {
-      result.partial = true;
-      if (i == 0) throw_runtime("{}: interrupted before the first window ended", options.label);
-      break;
+  const auto count = static_cast<int64_t>(windows.size());
+  const int64_t batch = windows_at_once(model.config());
+  Progress progress(options.label, count * static_cast<int64_t>(windows.front().size()), "tokens");
+  for (int64_t first = 0; first < count && !interrupted(); first += batch) {
+    std::vector<WindowResult> finished(static_cast<size_t>(std::min(batch, count - first)));
+    parallel_for(static_cast<int64_t>(finished.size()), [&](int64_t i) {
+      const auto index = static_cast<size_t>(first + i);
+      finished[static_cast<size_t>(i)] =
+          score_window(model, reference, index, windows[index], options);
+    });
+    for (const WindowResult& window : finished) {
+      all.begin_window();
+      causal.begin_window();
+      for (size_t t = 0; t < window.scores.size(); ++t) {
+        all.add(window.scores[t]);
+        if (options.causal_run > 0 && (static_cast<int64_t>(t) + 1) % options.causal_run == 0)
+          causal.add(window.scores[t]);
+      }
+      hidden.signal += window.hidden.signal;
+      hidden.noise += window.hidden.noise;
+      add_errors(window.errors, errors);
+      progress.advance(static_cast<int64_t>(window.scores.size()) + 1);
     }
-    const Matrix& expected = reference.hidden(i, windows[i]);
-    errors.enabled = static_cast<int64_t>(i) < options.sqnr_windows;
-    const Matrix hidden = run(model, windows[i], context);
-    hidden_sqnr.add(expected.view(), hidden.view());
-    scorer.add(windows[i], expected, hidden);
-    progress.advance(static_cast<int64_t>(windows[i].size()));
   }
-  result.all = scorer.all.finish();
-  result.causal = scorer.causal.finish();
-  result.hidden_sqnr_db = hidden_sqnr.db();
-  for (const auto& [linear, sqnr] : errors.sums) result.linears.push_back({linear, sqnr.db()});
+  result.all = all.finish();
+  if (result.all.tokens == 0)
+    throw_runtime("{}: interrupted before the first window ended", options.label);
+  result.partial = static_cast<int64_t>(result.all.windows.size()) < count;
+  result.causal = causal.finish();
+  result.hidden_sqnr_db = hidden.db();
+  for (const auto& [linear, sqnr] : errors) result.linears.push_back({linear, sqnr.db()});
   return result;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 // Scores of a quantized model against its unquantized reference, window by window.
-#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,17 +31,18 @@ class ScoreSum {
 /// Final hidden states of the reference, kept between recipes while they fit into `budget_bytes`.
 class ReferenceCache {
  public:
-  explicit ReferenceCache(const Model& model, Compute compute, int64_t budget_bytes);
-  /// Hidden states [tokens, hidden] of window `index`.
-  const Matrix& hidden(size_t index, const std::vector<int32_t>& window);
+  ReferenceCache(const Model& model, Compute compute, int64_t budget_bytes);
+  /// Hidden states [tokens, hidden] of window `index`. Safe to call for different windows at a
+  /// time.
+  std::shared_ptr<const Matrix> hidden(size_t index, const std::vector<int32_t>& window);
   const Model& model() const { return model_; }
 
  private:
   const Model& model_;
-  ForwardContext context_;
+  Compute compute_;
   int64_t budget_;
-  std::vector<Matrix> kept_;
-  Matrix last_;
+  std::mutex guard_;
+  std::map<size_t, std::shared_ptr<const Matrix>> kept_;
 };
 
 struct ScoreOptions {
