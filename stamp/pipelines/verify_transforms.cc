@@ -1,5 +1,5 @@
 // Sequence transforms against a file of outputs keyed "dct_<n>", "haar<levels>_<n>", "wht_seq_<n>",
-// with inputs "x_<n>".
+// with inputs "x_<n>"; "wht_nat_<n>" (Sylvester order) checks the feature transform.
 #include <charconv>
 #include <optional>
 #include <set>
@@ -7,6 +7,7 @@
 #include "stamp/core/error.h"
 #include "stamp/io/safetensors.h"
 #include "stamp/pipelines/verify_checks.h"
+#include "stamp/quant/feature_transform.h"
 #include "stamp/quant/sequence_transform.h"
 
 namespace stamp {
@@ -20,8 +21,10 @@ struct Family {
   std::string_view name, key;
   bool has_levels;
 };
-constexpr Family kFamilies[] = {
-    {"dct", "dct_", false}, {"haar", "haar", true}, {"wht", "wht_seq_", false}};
+constexpr Family kFamilies[] = {{"dct", "dct_", false},
+                                {"haar", "haar", true},
+                                {"wht", "wht_seq_", false},
+                                {"wht_nat", "wht_nat_", false}};
 
 struct Key {
   std::string_view family;
@@ -66,9 +69,28 @@ std::string unknown_family(const std::string& name) {
   return family.substr(0, family.find_last_not_of("0123456789") + 1);
 }
 
+Matrix transposed(const Matrix& m) {
+  Matrix result(m.cols(), m.rows());
+  for (int64_t i = 0; i < m.rows(); ++i)
+    for (int64_t j = 0; j < m.cols(); ++j) result(j, i) = m(i, j);
+  return result;
+}
+
+/// The feature transform acts on rows of features, the reference on columns.
+void hadamard_columns(Matrix& x) {
+  Matrix rows = transposed(x);
+  apply_hadamard(rows.view(), plan_hadamard(rows.cols()));
+  x = transposed(rows);
+}
+
+void apply_family(const Key& key, Matrix& x, bool inverse) {
+  if (key.family == "wht_nat") return hadamard_columns(x);  // Sylvester's matrix is its own inverse
+  const SequenceTransform& transform = sequence_transform(key.family);
+  (inverse ? transform.inverse : transform.forward)(x.view(), key.levels);
+}
+
 void check_transform(const Safetensors& file, const std::string& name, const Key& key,
                      VerifyCase& result) {
-  const SequenceTransform& transform = sequence_transform(key.family);
   const std::string input = "x_" + std::to_string(key.tokens);
   const Matrix original = to_matrix(file.at(input)), want = to_matrix(file.at(name));
   if (original.size() == 0) throw_runtime("{}: expected rows and columns, got none", input);
@@ -76,9 +98,9 @@ void check_transform(const Safetensors& file, const std::string& name, const Key
     return std::span<const float>(m.data(), static_cast<size_t>(m.size()));
   };
   Matrix x = original;
-  transform.forward(x.view(), key.levels);
+  apply_family(key, x, false);
   check_close(result, name, values(x), values(want));
-  transform.inverse(x.view(), key.levels);
+  apply_family(key, x, true);
   check_close(result, name + " inverted", values(x), values(original));
 }
 
