@@ -58,18 +58,6 @@ void compare_with_baseline(CompareRow& row, const CompareRow* baseline) {
   row.kl_difference = kl.mean, row.kl_low = kl.interval.low, row.kl_high = kl.interval.high;
 }
 
-void count_bits(const Model& model, int64_t context, CompareRow& row) {
-  const BitCount inputs = model.activation_bits(context), kv = model.kv_bits(context);
-  if (inputs.elements > 0) {
-    row.activation_average = inputs.average();
-    row.activation_average_with_scales = inputs.average_with_scales();
-  }
-  if (kv.elements > 0) {
-    row.kv_average = kv.average();
-    row.kv_average_with_scales = kv.average_with_scales();
-  }
-}
-
 std::map<std::string, Calibration> calibrate_rows(std::shared_ptr<const ModelSource> source,
                                                   const Tokenizer& tokenizer,
                                                   const std::vector<CompareRow>& rows,
@@ -120,7 +108,7 @@ Comparison compare(const CompareOptions& options) {
     }
     row.scores = std::move(scored.all);
     row.linears = std::move(scored.linears);
-    count_bits(*model, options.context, row);
+    row.bits = average_bits(*model, options.context);
     for (std::string& note : model->notes())
       if (std::find(result.notes.begin(), result.notes.end(), note) == result.notes.end())
         result.notes.push_back(std::move(note));

@@ -42,8 +42,7 @@ struct CompareRow {
   std::string feature, sequence, plan;
   int weight_bits = 16, activation_bits = 16, kv_bits = 16;
   Scores scores;
-  double activation_average = 16, activation_average_with_scales = 16;
-  double kv_average = 16, kv_average_with_scales = 16;
+  AverageBits bits;
   /// Share of the gap between "none" (same feature, bits and plan family) and the unquantized model
   /// that is closed, in perplexity and in KL; NaN for baselines. Interval: paired bootstrap over
   /// windows of the NLL difference.

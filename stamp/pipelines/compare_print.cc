@@ -48,7 +48,7 @@ std::string to_text(const Comparison& comparison) {
     last = &row;
     text += fmt::format(
         "  {:<24}{:<11}{:>7.3f}{:>9.3f}{:>11.3f}{:>10.5f}{:>9.4f}{:>7.1f}%{:>9}{:>9}  {}\n",
-        label(row), row.plan, row.activation_average, row.activation_average_with_scales,
+        label(row), row.plan, row.bits.activations, row.bits.activations_with_scales,
         row.scores.perplexity, row.scores.kl_mean, row.scores.kl_99,
         100 * row.scores.top1_agreement, percent(row.gap_closed_perplexity),
         percent(row.gap_closed_kl), interval(row));
@@ -74,10 +74,10 @@ Json to_json(const Comparison& comparison) {
                     {"weight_bits", row.weight_bits},
                     {"activation_bits", row.activation_bits},
                     {"kv_bits", row.kv_bits},
-                    {"activation_average_bits", row.activation_average},
-                    {"activation_average_bits_with_scales", row.activation_average_with_scales},
-                    {"kv_average_bits", row.kv_average},
-                    {"kv_average_bits_with_scales", row.kv_average_with_scales},
+                    {"activation_average_bits", row.bits.activations},
+                    {"activation_average_bits_with_scales", row.bits.activations_with_scales},
+                    {"kv_average_bits", row.bits.kv},
+                    {"kv_average_bits_with_scales", row.bits.kv_with_scales},
                     {"scores", scores_to_json(row.scores)},
                     {"gap_closed_perplexity", finite_or_null(row.gap_closed_perplexity)},
                     {"gap_closed_kl", finite_or_null(row.gap_closed_kl)},

@@ -56,19 +56,21 @@ double average_weight_bits(const ModelSource& source, const Recipe& recipe) {
              : weight_bits_per_element(recipe.weights, c.hidden_size, c.hidden_size);
 }
 
-void count_bits(const Model& model, int64_t context, Evaluation& result) {
-  const BitCount inputs = model.activation_bits(context), kv = model.kv_bits(context);
+}  // namespace
+
+AverageBits average_bits(const Model& model, int64_t tokens) {
+  AverageBits bits;
+  const BitCount inputs = model.activation_bits(tokens), kv = model.kv_bits(tokens);
   if (inputs.elements > 0) {
-    result.average_activation_bits = inputs.average();
-    result.average_activation_bits_with_scales = inputs.average_with_scales();
+    bits.activations = inputs.average();
+    bits.activations_with_scales = inputs.average_with_scales();
   }
   if (kv.elements > 0) {
-    result.average_kv_bits = kv.average();
-    result.average_kv_bits_with_scales = kv.average_with_scales();
+    bits.kv = kv.average();
+    bits.kv_with_scales = kv.average_with_scales();
   }
+  return bits;
 }
-
-}  // namespace
 
 std::vector<int32_t> calibration_ids(const Tokenizer& tokenizer, const std::filesystem::path& model,
                                      const std::filesystem::path& calibration,
@@ -151,7 +153,7 @@ Evaluation evaluate(const EvaluateOptions& options) {
       result.causal = std::move(causal.causal);
     }
   }
-  count_bits(*model, options.context, result);
+  result.bits = average_bits(*model, options.context);
   result.average_weight_bits = average_weight_bits(*source, options.recipe);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.peak_rss_bytes = peak_rss_bytes();

@@ -38,6 +38,14 @@ struct Scores {
   std::vector<WindowScore> windows;
 };
 
+/// Mean bits per element of all quantized linear inputs, and of K and V; with scales: codes, fp16
+/// scales, zero points.
+struct AverageBits {
+  double activations = 16, activations_with_scales = 16;
+  double kv = 16, kv_with_scales = 16;
+};
+AverageBits average_bits(const Model& model, int64_t tokens);
+
 struct LinearSqnr {
   std::string linear;
   double db = 0;
@@ -49,8 +57,7 @@ struct Evaluation {
   int64_t causal_run = 0;        // tokens per run
   std::vector<LinearSqnr> linears;
   double hidden_sqnr_db = 0;  // end to end, final hidden states
-  double average_activation_bits = 16, average_activation_bits_with_scales = 16;
-  double average_kv_bits = 16, average_kv_bits_with_scales = 16;
+  AverageBits bits;
   double average_weight_bits = 16;
   double bits_per_byte = 0;
   double seconds = 0, tokens_per_second = 0;

@@ -62,33 +62,32 @@ Json linears_to_json(const std::vector<LinearSqnr>& linears) {
 }
 
 Json to_json(const Evaluation& evaluation, const EvaluateOptions& options) {
-  Json json = {
-      {"kind", "eval"},
-      {"simulated", !options.recipe.is_plain()},
-      {"model", options.model.string()},
-      {"text", options.text.string()},
-      {"recipe", to_json(options.recipe)},
-      {"context", options.context},
-      {"bos_every_window", options.bos_every_window},
-      {"compute", compute_name(options.compute)},
-      {"reference", compute_name(options.reference)},
-      {"machine", machine_description()},
-      {"commit", build_commit()},
-      {"all_tokens", scores_to_json(evaluation.all)},
-      {"linear_sqnr_db", linears_to_json(evaluation.linears)},
-      {"hidden_sqnr_db", finite_or_null(evaluation.hidden_sqnr_db)},
-      {"bits_per_byte", finite_or_null(evaluation.bits_per_byte)},
-      {"weight_average_bits", evaluation.average_weight_bits},
-      {"activation_average_bits", evaluation.average_activation_bits},
-      {"activation_average_bits_with_scales", evaluation.average_activation_bits_with_scales},
-      {"kv_average_bits", evaluation.average_kv_bits},
-      {"kv_average_bits_with_scales", evaluation.average_kv_bits_with_scales},
-      {"lm_head_bits", 16},
-      {"tokens_per_second", evaluation.tokens_per_second},
-      {"seconds", evaluation.seconds},
-      {"peak_rss_bytes", evaluation.peak_rss_bytes},
-      {"notes", evaluation.notes},
-      {"partial", evaluation.partial}};
+  Json json = {{"kind", "eval"},
+               {"simulated", !options.recipe.is_plain()},
+               {"model", options.model.string()},
+               {"text", options.text.string()},
+               {"recipe", to_json(options.recipe)},
+               {"context", options.context},
+               {"bos_every_window", options.bos_every_window},
+               {"compute", compute_name(options.compute)},
+               {"reference", compute_name(options.reference)},
+               {"machine", machine_description()},
+               {"commit", build_commit()},
+               {"all_tokens", scores_to_json(evaluation.all)},
+               {"linear_sqnr_db", linears_to_json(evaluation.linears)},
+               {"hidden_sqnr_db", finite_or_null(evaluation.hidden_sqnr_db)},
+               {"bits_per_byte", finite_or_null(evaluation.bits_per_byte)},
+               {"weight_average_bits", evaluation.average_weight_bits},
+               {"activation_average_bits", evaluation.bits.activations},
+               {"activation_average_bits_with_scales", evaluation.bits.activations_with_scales},
+               {"kv_average_bits", evaluation.bits.kv},
+               {"kv_average_bits_with_scales", evaluation.bits.kv_with_scales},
+               {"lm_head_bits", 16},
+               {"tokens_per_second", evaluation.tokens_per_second},
+               {"seconds", evaluation.seconds},
+               {"peak_rss_bytes", evaluation.peak_rss_bytes},
+               {"notes", evaluation.notes},
+               {"partial", evaluation.partial}};
   if (evaluation.causal) {
     json["causal"] = scores_to_json(*evaluation.causal);
     json["causal_run"] = evaluation.causal_run;
@@ -119,9 +118,9 @@ std::string to_text(const Evaluation& evaluation, const EvaluateOptions& options
         "SQNR of the final hidden states {:.2f} dB\naverage bits: weights {:.3f}, activations "
         "{:.3f} "
         "({:.3f} with scales), K/V {:.3f} ({:.3f} with scales), lm_head 16\n",
-        evaluation.hidden_sqnr_db, evaluation.average_weight_bits,
-        evaluation.average_activation_bits, evaluation.average_activation_bits_with_scales,
-        evaluation.average_kv_bits, evaluation.average_kv_bits_with_scales);
+        evaluation.hidden_sqnr_db, evaluation.average_weight_bits, evaluation.bits.activations,
+        evaluation.bits.activations_with_scales, evaluation.bits.kv,
+        evaluation.bits.kv_with_scales);
   for (const std::string& note : evaluation.notes) text += "note: " + note + "\n";
   if (evaluation.partial) text += "PARTIAL: interrupted before the last window.\n";
   text +=

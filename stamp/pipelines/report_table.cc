@@ -68,8 +68,8 @@ std::string table_row(const FeatureGroup& group, const CompareRow& row) {
   std::string html = fmt::format(
       "<tr><th scope=\"row\"><span class=\"key {}\">{}</span></th><td class=\"word\">{}</td>",
       row_colour(row), escape(sequence), escape(row.plan));
-  html += cell(bits(row.activation_average, row.kv_average, row));
-  html += cell(bits(row.activation_average_with_scales, row.kv_average_with_scales, row));
+  html += cell(bits(row.bits.activations, row.bits.kv, row));
+  html += cell(bits(row.bits.activations_with_scales, row.bits.kv_with_scales, row));
   for (const Column& column : kColumns) {
     const double value = column.value(row);
     const bool best = group.rows.size() > 1 && value == best_value(group, column);

@@ -25,9 +25,9 @@ inline CompareRow sample_row(int bits, const std::string& feature, const std::st
   row.scores.kl_mean = 0.9 * loss;
   row.scores.kl_99 = 11 * loss;
   row.scores.top1_agreement = 1 - 0.8 * loss;
-  row.activation_average = row.kv_average = bits + (plan == "uniform" ? 0 : 0.0625 * (8 - bits));
-  row.activation_average_with_scales = row.activation_average + 0.0625;
-  row.kv_average_with_scales = row.kv_average + 0.375;
+  row.bits.activations = row.bits.kv = bits + (plan == "uniform" ? 0 : 0.0625 * (8 - bits));
+  row.bits.activations_with_scales = row.bits.activations + 0.0625;
+  row.bits.kv_with_scales = row.bits.kv + 0.375;
   const bool baseline = sequence == "none" && plan == "two_level";
   row.gap_closed_perplexity = row.gap_closed_kl = std::numeric_limits<double>::quiet_NaN();
   if (!baseline) {
