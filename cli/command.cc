@@ -31,7 +31,8 @@ void add_compute(CLI::App& app, const std::string& flag, Compute& compute,
 
 Compute usable_compute(Compute wanted) {
   if (wanted == Compute::kBF16 && !has_fast_bf16()) {
-    fmt::print(stderr, "note: bf16 products are not faster than fp32 here ({}); computing in fp32\n",
+    fmt::print(stderr,
+               "note: bf16 products are not faster than fp32 here ({}); computing in fp32\n",
                isa_name(active_isa()));
     return Compute::kF32;
   }
