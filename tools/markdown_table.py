@@ -47,6 +47,7 @@ COLUMNS = [  # title, cell, in the short table
     ("top-1", lambda r: percent(r["scores"]["top1_agreement"]), False),
     ("gap closed, PPL", lambda r: percent(r["gap_closed_perplexity"]), True),
     ("gap closed, KL", lambda r: percent(r["gap_closed_kl"]), True),
+    ("causal gap, KL", lambda r: percent(r["causal_gap_closed_kl"]), False),
     ("NLL - baseline [95 %]", interval, False),
     ("KL - baseline [95 %]", kl_interval, False),
 ]

@@ -47,12 +47,15 @@ PairedDifference paired(const Scores& a, const Scores& b, double WindowScore::*f
 }
 
 void compare_with_baseline(CompareRow& row, const CompareRow* baseline) {
-  row.gap_closed_perplexity = row.gap_closed_kl = kNan;
+  row.gap_closed_perplexity = row.gap_closed_kl = row.causal_gap_closed_kl = kNan;
   if (!baseline || baseline == &row) return;
   const Scores &s = row.scores, &b = baseline->scores;
   row.gap_closed_perplexity =
       (b.perplexity - s.perplexity) / (b.perplexity - b.perplexity_reference);
   row.gap_closed_kl = (b.kl_mean - s.kl_mean) / b.kl_mean;
+  if (row.causal.tokens > 0)
+    row.causal_gap_closed_kl =
+        (baseline->causal.kl_mean - row.causal.kl_mean) / baseline->causal.kl_mean;
   const auto nll = paired(s, b, &WindowScore::nll), kl = paired(s, b, &WindowScore::kl);
   row.nll_difference = nll.mean, row.nll_low = nll.interval.low, row.nll_high = nll.interval.high;
   row.kl_difference = kl.mean, row.kl_low = kl.interval.low, row.kl_high = kl.interval.high;
@@ -73,6 +76,15 @@ std::map<std::string, Calibration> calibrate_rows(std::shared_ptr<const ModelSou
        .context = options.context});
 }
 
+// Longest run of tokens that one row mixes, over the recipes whose runs end within a window.
+int64_t common_causal_run(const std::vector<CompareRow>& rows, int64_t context) {
+  int64_t run = 1;
+  for (const CompareRow& row : rows)
+    if (const int64_t own = transform_run(row.recipe, context); own < context)
+      run = std::max(run, own);
+  return run;
+}
+
 }  // namespace
 
 Comparison compare(const CompareOptions& options) {
@@ -87,6 +99,7 @@ Comparison compare(const CompareOptions& options) {
                                      .bos_every_window = options.bos_every_window});
   const auto calibrations = calibrate_rows(source, tokenizer, rows, options);
   const auto reference = make_model(source);
+  result.causal_run = common_causal_run(rows, options.context);
   ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
   for (size_t i = 0; i < rows.size() && !result.partial; ++i) {
     if (interrupted()) {
@@ -99,15 +112,19 @@ Comparison compare(const CompareOptions& options) {
         source,
         {.recipe = row.recipe,
          .calibration = calibration == calibrations.end() ? nullptr : &calibration->second});
-    ScoreResult scored = score_windows(
-        *model, cache, windows,
-        {.sqnr_windows = 1, .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name)});
+    ScoreResult scored =
+        score_windows(*model, cache, windows,
+                      {.causal_run = result.causal_run,
+                       .sqnr_windows = 1,
+                       .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name)});
     if (scored.partial) {
       result.partial = true;
       break;  // a row over fewer windows would not be comparable
     }
     row.scores = std::move(scored.all);
     row.linears = std::move(scored.linears);
+    if (result.causal_run % transform_run(row.recipe, options.context) == 0)
+      row.causal = std::move(scored.causal);
     row.bits = average_bits(*model, options.context);
     for (std::string& note : model->notes())
       if (std::find(result.notes.begin(), result.notes.end(), note) == result.notes.end())

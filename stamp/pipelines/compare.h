@@ -49,6 +49,10 @@ struct CompareRow {
   double gap_closed_perplexity = 0, gap_closed_kl = 0;
   double nll_difference = 0, nll_low = 0, nll_high = 0;  // row minus baseline, nats per token
   double kl_difference = 0, kl_low = 0, kl_high = 0;
+  /// Only tokens that close a run of Comparison::causal_run rows: exactly causal. tokens == 0 where
+  /// the row's transform mixes more than such a run.
+  Scores causal;
+  double causal_gap_closed_kl = 0;  // NaN for baselines and rows without causal scores
   std::vector<LinearSqnr> linears;
 };
 
@@ -70,6 +74,7 @@ struct Comparison {
   std::string machine, model_name, text_name, commit;
   double perplexity_reference = 0, bits_per_byte_reference = 0;
   int64_t windows = 0;
+  int64_t causal_run = 0;  // longest run of a transform in the grid that is shorter than a window
   std::vector<CompareRow> rows;
   SitePicture picture;
   double seconds = 0;

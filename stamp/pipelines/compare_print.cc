@@ -41,22 +41,24 @@ std::string to_text(const Comparison& comparison) {
     if (!last || !same_block(*last, row))
       text += fmt::format(
           "\nW{} A{} KV{}, feature transform {}\n  {:<24}{:<11}{:>7}{:>9}{:>11}{:>10}"
-          "{:>9}{:>8}{:>9}{:>9}  {}\n",
+          "{:>9}{:>8}{:>9}{:>9}{:>9}  {}\n",
           row.weight_bits, row.activation_bits, row.kv_bits, row.feature, "sequence", "plan",
-          "A bits", "+scales", "perplexity", "KL", "KL 99%", "top-1", "gap PPL", "gap KL",
+          "A bits", "+scales", "perplexity", "KL", "KL 99%", "top-1", "gap PPL", "gap KL", "causal",
           "NLL - baseline [95 %]");
     last = &row;
     text += fmt::format(
-        "  {:<24}{:<11}{:>7.3f}{:>9.3f}{:>11.3f}{:>10.5f}{:>9.4f}{:>7.1f}%{:>9}{:>9}  {}\n",
+        "  {:<24}{:<11}{:>7.3f}{:>9.3f}{:>11.3f}{:>10.5f}{:>9.4f}{:>7.1f}%{:>9}{:>9}{:>9}  {}\n",
         label(row), row.plan, row.bits.activations, row.bits.activations_with_scales,
         row.scores.perplexity, row.scores.kl_mean, row.scores.kl_99,
         100 * row.scores.top1_agreement, percent(row.gap_closed_perplexity),
-        percent(row.gap_closed_kl), interval(row));
+        percent(row.gap_closed_kl), percent(row.causal_gap_closed_kl), interval(row));
   }
-  text +=
-      "\nAll tokens of a window are scored: paper protocol, not causal below 8-bit activations.\n"
-      "gap: share of the distance between the protected baseline without L and the unquantized "
-      "model.\n";
+  text += fmt::format(
+      "\ngap: share of the distance between the protected baseline without L and the unquantized "
+      "model.\ncausal: gap KL over the tokens that close a run of {}, which depend on the past "
+      "only.\nAll other figures score every token: paper protocol, not causal below 8-bit "
+      "activations.\n",
+      comparison.causal_run);
   for (const std::string& note : comparison.notes) text += "note: " + note + "\n";
   if (comparison.partial) text += "PARTIAL: interrupted, rows are missing.\n";
   text += fmt::format("{:.0f} s, peak memory {:.0f} MiB\n", comparison.seconds,
@@ -81,6 +83,8 @@ Json to_json(const Comparison& comparison) {
                     {"scores", scores_to_json(row.scores)},
                     {"gap_closed_perplexity", finite_or_null(row.gap_closed_perplexity)},
                     {"gap_closed_kl", finite_or_null(row.gap_closed_kl)},
+                    {"causal", scores_to_json(row.causal)},
+                    {"causal_gap_closed_kl", finite_or_null(row.causal_gap_closed_kl)},
                     {"nll_difference", {row.nll_difference, row.nll_low, row.nll_high}},
                     {"kl_difference", {row.kl_difference, row.kl_low, row.kl_high}},
                     {"linear_sqnr_db", linears_to_json(row.linears)}});
@@ -90,6 +94,7 @@ Json to_json(const Comparison& comparison) {
           {"text", comparison.text_name},
           {"context", comparison.options.context},
           {"windows", comparison.windows},
+          {"causal_run", comparison.causal_run},
           {"machine", comparison.machine},
           {"commit", comparison.commit},
           {"perplexity_unquantized", comparison.perplexity_reference},

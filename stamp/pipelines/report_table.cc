@@ -34,6 +34,9 @@ const Column kColumns[] = {
      [](double v) { return percent(v); }, 1},
     {"Gap closed KL", "share of the baseline's KL that is gone",
      [](const CompareRow& r) { return r.gap_closed_kl; }, [](double v) { return percent(v); }, 1},
+    {"Causal gap KL", "gap closed in KL over tokens that close a transform run: exactly causal",
+     [](const CompareRow& r) { return r.causal_gap_closed_kl; },
+     [](double v) { return percent(v); }, 1},
 };
 
 double best_value(const FeatureGroup& group, const Column& column) {
@@ -102,11 +105,11 @@ std::string results_table(const Comparison& comparison) {
   html +=
       "<tbody><tr class=\"plain\"><th scope=\"row\">unquantized</th><td></td><td></td><td></td>" +
       cell(perplexity_text(comparison.perplexity_reference)) + cell("0") + cell("0") +
-      cell("100 %") + "<td></td><td></td><td></td></tr></tbody>\n";
+      cell("100 %") + "<td></td><td></td><td></td><td></td></tr></tbody>\n";
   for (const WidthGroup& width : group_rows(comparison)) {
     for (const FeatureGroup& group : width.features) {
       html += fmt::format(
-          "<tbody><tr class=\"group\"><th colspan=\"11\" scope=\"rowgroup\"><span>{} "
+          "<tbody><tr class=\"group\"><th colspan=\"12\" scope=\"rowgroup\"><span>{} "
           "<i>{}</i></span></th></tr>\n",
           width.name, escape(feature_name(group.feature)));
       for (const CompareRow* row : group.rows) html += table_row(group, *row);
