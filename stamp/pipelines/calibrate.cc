@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "stamp/core/error.h"
+#include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/feature_transform.h"
@@ -61,10 +62,16 @@ class RecipeCollector {
 
 struct CalibrationObserver : Observer {
   void on_input(const std::string& site, ConstFloatView x, int64_t position) override {
-    for (RecipeCollector& collector : collectors) collector.add_input(site, x, position);
+    for_each([&](RecipeCollector& collector) { collector.add_input(site, x, position); });
   }
   void on_kv(const std::string& site, ConstFloatView x, int64_t position) override {
-    for (RecipeCollector& collector : collectors) collector.add_kv(site, x, position);
+    for_each([&](RecipeCollector& collector) { collector.add_kv(site, x, position); });
+  }
+  // Collectors are independent of each other and run side by side.
+  template <class Body>
+  void for_each(Body&& body) {
+    parallel_for(static_cast<int64_t>(collectors.size()),
+                 [&](int64_t i) { body(collectors[static_cast<size_t>(i)]); });
   }
   std::vector<RecipeCollector> collectors;
 };

@@ -2,6 +2,7 @@
 // A grid of recipes at equal average bits, measured on the same windows, as table, JSON and HTML
 // report.
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,8 @@ struct CompareRow {
   /// Only tokens that close a run of Comparison::causal_run rows: exactly causal. tokens == 0 where
   /// the row's transform mixes more than such a run.
   Scores causal;
-  double causal_gap_closed_kl = 0;  // NaN for baselines and rows without causal scores
+  double causal_gap_closed_kl =
+      std::numeric_limits<double>::quiet_NaN();  // NaN for baselines and rows without causal scores
   std::vector<LinearSqnr> linears;
 };
 

@@ -156,16 +156,31 @@ TEST_F(Verify, WhatThisBuildLacksIsUnsupported) {
                                                        {"dct_4", view},
                                                        {"haar2d1_2x2_cA", view},
                                                        {"dwt_db2_4", view},
-                                                       {"wht_nat_4", view}});
+                                                       {"klt_abs_4", view}});
   const auto found = verify({.directory = root_, .only = {}});
   EXPECT_EQ(found.size(), 7u);
   for (const VerifyCase& item : found) {
     EXPECT_EQ(item.status, item.name == "transforms/dct" ? Status::kPassed : Status::kUnsupported)
         << item.name << ": " << item.message;
   }
-  for (const char* name : {"transforms/haar2d", "transforms/dwt", "transforms/wht_nat"}) {
+  for (const char* name : {"transforms/haar2d", "transforms/dwt", "transforms/klt"}) {
     EXPECT_NO_THROW(named(found, name));
   }
+}
+
+TEST_F(Verify, SylvestersOrderChecksTheHadamardRotation) {
+  const std::vector<float> x = {1, 2, 3, 5};
+  std::vector<float> want = {5.5f, -1.5f, -2.5f, 0.5f};  // H_4 x / 2
+  const auto write_case = [&] {
+    write_safetensors(root_ / "transforms.safetensors",
+                      {{"x_4", {DType::kF32, {4, 1}, x.data()}},
+                       {"wht_nat_4", {DType::kF32, {4, 1}, want.data()}}});
+  };
+  write_case();
+  EXPECT_EQ(only_case().status, Status::kPassed);
+  std::swap(want[1], want[2]);  // sequency order is another one
+  write_case();
+  EXPECT_EQ(only_case().status, Status::kFailed);
 }
 
 TEST_F(Verify, BadCasesDoNotStopTheOthers) {
