@@ -1,0 +1,3 @@
+"""The model's dimensions."""
+LAYERS, WIDTH, HIDDEN, HEADS, KV_HEADS, HEAD, VOCABULARY = 8, 384, 1024, 6, 2, 64, 8192
+EPSILON, THETA = 1e-5, 10000.0
