@@ -6,11 +6,6 @@
 #include "stamp/core/parallel.h"
 
 namespace stamp::cli {
-namespace {
-
-std::string given_command_line;
-
-}  // namespace
 
 void add_threads(CLI::App& app) {
   app.add_option_function<int>("--threads", set_threads, "threads; 0: one per core")
@@ -38,13 +33,6 @@ Compute usable_compute(Compute wanted) {
   }
   return wanted;
 }
-
-void remember_command_line(int argc, char** argv) {
-  given_command_line = "stamp";
-  for (int i = 1; i < argc; ++i) given_command_line += std::string(" ") + argv[i];
-}
-
-std::string command_line() { return given_command_line; }
 
 void print_result(bool as_json, const Json& json, std::string_view text) {
   if (as_json)

@@ -25,9 +25,6 @@ void add_threads(CLI::App& app);
 void add_compute(CLI::App& app, const std::string& flag, Compute& compute, const std::string& help);
 /// Where bf16 products are not native the program computes in fp32: says so on standard error.
 Compute usable_compute(Compute wanted);
-/// The command line as it was given, for reports.
-std::string command_line();
-void remember_command_line(int argc, char** argv);
 /// Prints `json` when `as_json`, else `text`.
 void print_result(bool as_json, const Json& json, std::string_view text);
 

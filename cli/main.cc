@@ -1,7 +1,9 @@
 // The command line: a table of commands, one way to report errors.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "command.h"
 #include "stamp/core/progress.h"
@@ -28,6 +30,12 @@ constexpr std::array kCommands = {
 
 constexpr int kFailed = 1, kUsage = 2;
 
+bool is_unknown_command(std::string_view word) {
+  return !word.starts_with('-') &&
+         std::none_of(kCommands.begin(), kCommands.end(),
+                      [&](const Command& command) { return command.name == word; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,7 +48,10 @@ int main(int argc, char** argv) {
     command.add(*sub, exit_code);
     stamp::cli::add_threads(*sub);
   }
-  stamp::cli::remember_command_line(argc, argv);
+  if (argc > 1 && is_unknown_command(argv[1])) {
+    fmt::print(stderr, "stamp: unknown command '{}'; 'stamp --help' lists them\n", argv[1]);
+    return kUsage;
+  }
   stamp::catch_interrupts();
   try {
     app.parse(argc, argv);
