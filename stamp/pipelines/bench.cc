@@ -9,6 +9,7 @@
 #include "stamp/core/progress.h"
 #include "stamp/core/rng.h"
 #include "stamp/core/version.h"
+#include "stamp/pipelines/evaluate_print.h"
 
 namespace stamp {
 
@@ -48,7 +49,7 @@ Json to_json(const BenchResult& result, const BenchOptions& options) {
           {"recipe", options.recipe.name},
           {"simulated", !options.recipe.is_plain()},
           {"prefill", options.prefill},
-          {"compute", options.compute == Compute::kBF16 ? "bf16" : "fp32"},
+          {"compute", compute_name(options.compute)},
           {"prefill_seconds", result.prefill_seconds},
           {"peak_rss_bytes", result.peak_rss_bytes},
           {"weight_bytes", result.weight_bytes},

@@ -14,8 +14,6 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kReferenceBudget = int64_t{256} << 20;  // hidden states kept for the causal pass
-
 int64_t predicted_bytes(const Tokenizer& tokenizer,
                         const std::vector<std::vector<int32_t>>& windows) {
   int64_t bytes = 0;
@@ -111,7 +109,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const auto model = make_model(source, {.recipe = options.recipe, .calibration = &calibration});
 
   Evaluation result;
-  ReferenceCache cache(*reference, options.reference, kReferenceBudget);
+  // Every window is scored once, so the reference's hidden states are not worth keeping.
+  ReferenceCache cache(*reference, options.reference, 0);
   const auto scoring_start = std::chrono::steady_clock::now();
   ScoreResult scored = score_windows(
       *model, cache, windows,
@@ -140,10 +139,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
                       "set block_tokens",
                       options.recipe.activations.sequence.transform, options.context));
     } else {
-      // The shifted windows are other texts: their reference is not the cached one.
-      ReferenceCache other(*reference, options.reference, 0);
       ScoreResult causal = score_windows(
-          *model, other, shifted,
+          *model, cache, shifted,
           {.compute = options.compute, .causal_run = result.causal_run, .label = "causal"});
       result.partial |= causal.partial;
       if (causal.causal.tokens < options.causal_positions)

@@ -11,10 +11,6 @@
 namespace stamp {
 namespace {
 
-std::string_view compute_name(Compute compute) {
-  return compute == Compute::kBF16 ? "bf16" : "fp32";
-}
-
 std::string score_lines(const std::string& title, const Scores& scores) {
   return fmt::format(
       "{}\n  perplexity {:.4f} (unquantized {:.4f}), KL mean {:.6f}, 99 % {:.5f} nats, top-1 "
@@ -39,6 +35,10 @@ std::string worst_linears(const std::vector<LinearSqnr>& linears) {
 }
 
 }  // namespace
+
+std::string_view compute_name(Compute compute) {
+  return compute == Compute::kBF16 ? "bf16" : "fp32";
+}
 
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 

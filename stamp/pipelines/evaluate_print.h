@@ -1,9 +1,11 @@
 #pragma once
-// Parts of JSON results that several commands share.
+// Parts of results that several commands share.
 #include "stamp/pipelines/evaluate.h"
 
 namespace stamp {
 
+/// "bf16" or "fp32".
+std::string_view compute_name(Compute compute);
 Json scores_to_json(const Scores& scores);
 Json linears_to_json(const std::vector<LinearSqnr>& linears);
 /// JSON has no NaN or infinity: null stands for them.
