@@ -1,0 +1,37 @@
+#pragma once
+// A weight as integer codes in the form that files hold: the pack-quantized layout of
+// compressed-tensors, the same for every instruction set.
+#include "stamp/core/tensor.h"
+#include "stamp/quant/recipe.h"
+
+namespace stamp {
+
+/// Codes c[o, k] of W [out_dim, in_dim] with W^ = scale[o, k / group] * c. View; does not own.
+struct StoredWeight {
+  int bits = 4;       // of a stored code: 4 or 8; narrower recipes use the smaller that holds them
+  int64_t group = 0;  // input channels that share a scale (the last group may be shorter); 0: all
+  int64_t out_dim = 0, in_dim = 0;
+  /// I32 [out_dim, ceil(in_dim / (32 / bits))]: c + 2^(bits - 1) as unsigned fields, lowest first;
+  /// unused fields are 0.
+  TensorView packed;
+  /// F16 or BF16 [out_dim, groups].
+  TensorView scale;
+
+  int64_t groups() const { return group > 0 ? (in_dim + group - 1) / group : 1; }
+};
+
+/// Memory of a StoredWeight made here.
+struct StoredWeightBuffer {
+  AlignedBuffer packed, scale;
+  StoredWeight view;
+};
+/// RTN codes of W in `spec` (symmetric, bits <= 8; see fake_quantize_weight(), whose result equals
+/// dequantize(quantize_weight(W)) bit for bit), on all threads. Throws std::invalid_argument for 16
+/// bits and for asymmetric specs.
+StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec);
+/// Rows [first, first + out.rows) of W^.
+void dequantize(const StoredWeight& weight, int64_t first, FloatView out);
+/// Throws std::runtime_error naming `name` when types, shapes and bits do not fit together.
+void check(const StoredWeight& weight, const std::string& name);
+
+}  // namespace stamp
