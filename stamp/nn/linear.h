@@ -11,6 +11,7 @@
 #include "stamp/quant/feature_transform.h"
 #include "stamp/quant/metrics.h"
 #include "stamp/quant/recipe.h"
+#include "stamp/quant/stored_weight.h"
 #include "stamp/quant/token_quantizer.h"
 
 namespace stamp {
@@ -47,11 +48,13 @@ struct ForwardContext {
   Matrix scratch;  // a linear's input in its quantized form
 };
 
-/// One weight matrix of a Linear as found in the file.
+/// One weight matrix of a Linear as found in the file: plain, or quantized by this program.
 struct LinearWeight {
   std::string name;                // "layers.0.self_attn.q_proj": exclusions and reports
   TensorView weight;               // [out_dim, in_dim], F32 / F16 / BF16, must outlive the Linear
   std::optional<TensorView> bias;  // [out_dim]
+  std::optional<StoredWeight> stored;  // instead of `weight`: rotated and quantized, `bias` with
+                                       // the centering term merged in
 };
 
 class Linear {
