@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "stamp/core/phase_timer.h"
 #include "stamp/core/tensor.h"
 #include "stamp/quant/calibration.h"
 #include "stamp/quant/feature_transform.h"
@@ -45,7 +46,8 @@ enum class Compute { kF32, kBF16 };
 struct ForwardContext {
   Compute compute = Compute::kF32;
   Observer* observer = nullptr;
-  Matrix scratch;  // a linear's input in its quantized form
+  PhaseTimes* phases = nullptr;  // null: not timed
+  Matrix scratch;                // a linear's input in its quantized form
 };
 
 /// One weight matrix of a Linear as found in the file: plain, or quantized by this program.
