@@ -37,6 +37,10 @@ class TokenQuantizer {
   TokenQuantizer(const TokenSpec& spec, std::vector<float> range2 = {});
 
   bool active() const { return spec_.bits < 16; }
+  const TokenSpec& spec() const { return spec_; }
+  /// Widths of the rows of L X of one transform block.
+  using Widths = std::shared_ptr<const std::vector<uint8_t>>;
+  Widths widths(int64_t tokens, int64_t sinks) const;
   /// Replaces x by its reconstruction. `x` starts at absolute token `position`: rows below
   /// skip_tokens are sinks. Blocks of block_tokens (0: all rows) are transformed independently.
   /// `group` columns share a scale besides quantizer.block (0: whole row): head_dim for K and V.
@@ -52,9 +56,7 @@ class TokenQuantizer {
   BitCount count_bits(int64_t tokens, int64_t cols, int64_t position = 0, int64_t group = 0) const;
 
  private:
-  using Widths = std::shared_ptr<const std::vector<uint8_t>>;
   struct WidthCache;
-  Widths widths(int64_t tokens, int64_t sinks) const;
   void apply_block(FloatView x, int64_t sinks, int64_t group) const;
 
   TokenSpec spec_;
