@@ -54,8 +54,8 @@ void exp_scaled(benchmark::State& state, Isa isa) {
 }
 
 void add_all() {
-  for (int i = 0; i <= static_cast<int>(best_isa()); ++i) {
-    const Isa isa = static_cast<Isa>(i);
+  for (const Isa isa : kAllIsas) {
+    if (!has_isa(isa)) continue;
     const std::string suffix = "/" + std::string(isa_name(isa));
     benchmark::RegisterBenchmark(("gemm_f32" + suffix).c_str(), gemm_tile, isa);
     benchmark::RegisterBenchmark(("gemv_bf16" + suffix).c_str(), gemv_bf16, isa);

@@ -2,7 +2,7 @@
 function(stamp_layer name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/stamp/${name}/*.cc)
   if(name STREQUAL "kernels")
-    list(FILTER sources EXCLUDE REGEX "/kernels/(avx2|avx512|amx|neon)/")
+    list(FILTER sources EXCLUDE REGEX "/kernels/(avx2|avxvnni|avx512|avx512vnni|amx|neon)/")
   endif()
   add_library(stamp_${name} STATIC ${sources})
   target_include_directories(stamp_${name} PUBLIC ${CMAKE_SOURCE_DIR})

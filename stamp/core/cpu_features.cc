@@ -1,10 +1,13 @@
 #include "stamp/core/cpu_features.h"
 
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -12,7 +15,54 @@
 namespace stamp {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames = {"scalar", "avx2", "avx512"};
+struct IsaRow {
+  std::string_view name;
+  Isa base;
+};
+
+constexpr std::array<IsaRow, std::size(kAllIsas)> kRows = {{
+    {"scalar", Isa::kScalar},
+    {"avx2", Isa::kScalar},
+    {"avxvnni", Isa::kAvx2},
+    {"avx512", Isa::kAvx2},
+    {"avx512vnni", Isa::kAvx512},
+    {"amx", Isa::kAvx512Vnni},
+}};
+
+#if defined(__x86_64__)
+/// Linux saves tile registers only for processes that asked for them.
+bool may_use_tiles() {
+  constexpr int kRequestPermission = 0x1023,
+                kTileData = 18;  // ARCH_REQ_XCOMP_PERM of <asm/prctl.h>
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+#endif
+
+/// What `isa` needs beyond its base.
+bool detect(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return true;
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("f16c");
+    case Isa::kAvxVnni:
+      return __builtin_cpu_supports("avxvnni");
+    case Isa::kAvx512:
+      return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512dq");
+    case Isa::kAvx512Vnni:
+      return __builtin_cpu_supports("avx512vnni");
+    case Isa::kAmx:
+      return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+             may_use_tiles();
+#endif
+    default:
+      return false;
+  }
+}
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -23,42 +73,46 @@ std::string processor_name() {
 
 }  // namespace
 
-std::string_view isa_name(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
+std::string_view isa_name(Isa isa) { return kRows[static_cast<size_t>(isa)].name; }
+Isa isa_base(Isa isa) { return kRows[static_cast<size_t>(isa)].base; }
+
+bool isa_includes(Isa isa, Isa part) {
+  while (isa != part && isa != Isa::kScalar) isa = isa_base(isa);
+  return isa == part;
+}
+
+bool has_isa(Isa isa) { return detect(isa) && (isa == Isa::kScalar || has_isa(isa_base(isa))); }
 
 Isa best_isa() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return Isa::kAvx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c"))
-    return Isa::kAvx2;
-#endif
-  return Isa::kScalar;
+  Isa best = Isa::kScalar;
+  for (const Isa isa : kAllIsas)
+    if (has_isa(isa)) best = isa;
+  return best;
 }
 
 Isa active_isa() {
-  static const Isa isa = [] {
+  static const Isa active = [] {
     const char* wanted = std::getenv("STAMP_ISA");
     if (!wanted || !*wanted) return best_isa();
-    for (size_t i = 0; i < kNames.size(); ++i)
-      if (kNames[i] == wanted) {
-        if (static_cast<Isa>(i) > best_isa())
-          throw_argument("STAMP_ISA: this processor has no {}; best is {}", wanted,
-                         isa_name(best_isa()));
-        return static_cast<Isa>(i);
-      }
-    throw_argument("STAMP_ISA: unknown instruction set '{}', expected one of {}", wanted,
-                   fmt::join(kNames, ", "));
+    std::string names;
+    for (const Isa isa : kAllIsas) {
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", isa_name(isa));
+      if (isa_name(isa) != wanted) continue;
+      if (has_isa(isa)) return isa;
+      throw_argument("STAMP_ISA: this processor has no {}; best is {}", wanted,
+                     isa_name(best_isa()));
+    }
+    throw_argument("STAMP_ISA: unknown instruction set '{}', expected one of {}", wanted, names);
   }();
-  return isa;
+  return active;
 }
 
 bool has_fast_bf16() {
 #if defined(__x86_64__)
-  if (active_isa() < Isa::kAvx512 || !__builtin_cpu_supports("avx512bf16")) return false;
-  return !__builtin_cpu_is("intel") || __builtin_cpu_supports("amx-bf16") ||
-         __builtin_cpu_is("cooperlake");
+  if (!isa_includes(active_isa(), Isa::kAvx512Vnni) || !__builtin_cpu_supports("avx512bf16"))
+    return false;
+  return !__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake") ||
+         (active_isa() == Isa::kAmx && __builtin_cpu_supports("amx-bf16"));
 #else
   return false;
 #endif

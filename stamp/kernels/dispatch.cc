@@ -1,4 +1,5 @@
 #include <array>
+#include <iterator>
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
@@ -8,12 +9,13 @@
 namespace stamp {
 namespace {
 
+// In the order of Isa; null where this build has nothing beyond the base.
+constexpr std::array<const KernelTable*, std::size(kAllIsas)> kTables = {
+    &kScalarKernels,
 #if defined(__x86_64__)
-constexpr std::array<const KernelTable*, 3> kTables = {&kScalarKernels, &kAvx2Kernels,
-                                                       &kAvx512Kernels};
-#else
-constexpr std::array<const KernelTable*, 1> kTables = {&kScalarKernels};
+    &kAvx2Kernels,   &kAvxVnniKernels, &kAvx512Kernels, &kAvx512VnniKernels,
 #endif
+};
 
 void overlay(KernelTable& table, const KernelTable& upper) {
 #define STAMP_KERNEL(name, ...) \
@@ -24,8 +26,8 @@ void overlay(KernelTable& table, const KernelTable& upper) {
 
 KernelTable build(Isa isa) {
   KernelTable table;
-  for (size_t i = 0; i <= static_cast<size_t>(isa) && i < kTables.size(); ++i)
-    overlay(table, *kTables[i]);
+  if (isa != Isa::kScalar) table = build(isa_base(isa));
+  if (const KernelTable* own = kTables[static_cast<size_t>(isa)]) overlay(table, *own);
   return table;
 }
 
@@ -37,9 +39,12 @@ const KernelTable& kernels() {
 }
 
 const KernelTable& kernels_of(Isa isa) {
-  static const std::array<KernelTable, 3> tables = {build(Isa::kScalar), build(Isa::kAvx2),
-                                                    build(Isa::kAvx512)};
-  if (isa > best_isa())
+  static const auto tables = [] {
+    std::array<KernelTable, std::size(kAllIsas)> result;
+    for (const Isa each : kAllIsas) result[static_cast<size_t>(each)] = build(each);
+    return result;
+  }();
+  if (!has_isa(isa))
     throw_argument("kernels: this processor has no {}; best is {}", isa_name(isa),
                    isa_name(best_isa()));
   return tables[static_cast<size_t>(isa)];

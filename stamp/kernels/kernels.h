@@ -6,6 +6,8 @@
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/dtype.h"
+#include "stamp/kernels/packed_panel.h"
+#include "stamp/kernels/row_constants.h"
 
 namespace stamp {
 
@@ -17,8 +19,8 @@ struct KernelTable {
 
 /// The table of the active instruction set (see active_isa()); every entry is set.
 const KernelTable& kernels();
-/// The table of one instruction set overlaid on the lower ones; for conformance tests and
-/// benchmarks. `isa` must not exceed best_isa().
+/// The table of one instruction set overlaid on those it extends; for conformance tests and
+/// benchmarks. Throws std::invalid_argument unless has_isa(isa).
 const KernelTable& kernels_of(Isa isa);
 
 }  // namespace stamp

@@ -1,12 +1,14 @@
 #pragma once
-// The constant tables that dispatch.cc overlays. A null entry inherits from the next lower
-// instruction set.
+// The constant tables that dispatch.cc overlays. A null entry inherits from the
+// instruction set that this one extends, isa_base().
 #include "stamp/kernels/kernels.h"
 
 namespace stamp {
 
 extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvxVnniKernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
 
 }  // namespace stamp

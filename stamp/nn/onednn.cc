@@ -11,11 +11,28 @@ namespace {
 
 using dnnl::memory;
 
+dnnl::cpu_isa limit_of(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return dnnl::cpu_isa::sse41;
+    case Isa::kAvx2:
+      return dnnl::cpu_isa::avx2;
+    case Isa::kAvxVnni:
+      return dnnl::cpu_isa::avx2_vnni;
+    case Isa::kAvx512:
+      return dnnl::cpu_isa::avx512_core;
+    case Isa::kAvx512Vnni:  // bf16 is used or not as has_fast_bf16() says
+      return dnnl::cpu_isa::avx512_core_bf16;
+    case Isa::kAmx:
+      return dnnl::cpu_isa::all;
+  }
+  return dnnl::cpu_isa::all;
+}
+
 /// The engine, made once, after oneDNN has been told which instruction set the program uses.
 dnnl::engine& engine() {
   static dnnl::engine instance = [] {
-    if (active_isa() == Isa::kScalar) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
-    if (active_isa() == Isa::kAvx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+    dnnl::set_max_cpu_isa(limit_of(active_isa()));
     return dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
   return instance;

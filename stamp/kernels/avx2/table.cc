@@ -1,12 +1,15 @@
 #include "stamp/kernels/tables.h"
-// The vector type comes first, then the loaders.
+// The vector types come first, then the loaders.
 // clang-format off
 #include "stamp/kernels/simd/vec_avx2.h"
+#include "stamp/kernels/simd/int_avx2.h"
 #include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/avx2/transpose.h"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
+#include "stamp/kernels/simd/panel.inl"
+#include "stamp/kernels/simd/pair_gemm.inl"
 // clang-format on
 
 namespace stamp {
@@ -24,6 +27,9 @@ constinit const KernelTable kAvx2Kernels = {
     .max_f32 = max_f32,
     .silu_mul = silu_mul,
     .rms_norm = rms_norm,
+    .gemm_s8u8 = gemm_s8u8,
+    .gemm_s8u4 = gemm_s8u4,
+    .unpack_u4 = unpack_u4,
 };
 
 }  // namespace stamp

@@ -2,13 +2,16 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include "stamp/kernels/tables.h"
-// The vector type comes first, then the loaders.
+// The vector types come first, then the loaders.
 // clang-format off
 #include "stamp/kernels/simd/vec_avx512.h"
+#include "stamp/kernels/simd/int_avx512.h"
 #include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
+#include "stamp/kernels/simd/panel.inl"
+#include "stamp/kernels/simd/pair_gemm.inl"
 // clang-format on
 
 namespace stamp {
@@ -26,6 +29,9 @@ constinit const KernelTable kAvx512Kernels = {
     .max_f32 = max_f32,
     .silu_mul = silu_mul,
     .rms_norm = rms_norm,
+    .gemm_s8u8 = gemm_s8u8,
+    .gemm_s8u4 = gemm_s8u4,
+    .unpack_u4 = unpack_u4,
 };
 
 }  // namespace stamp

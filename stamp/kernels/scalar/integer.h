@@ -30,9 +30,10 @@ inline void unpack_u4(const uint8_t* nibbles, uint8_t* bytes, int64_t k) noexcep
 inline void gemm_s8u4(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
                       int64_t m, int64_t k, const uint8_t* a_limit) noexcept {
   uint8_t bytes[8 * kPanel];
+  gemm_s8u8(a, lda, bytes, c, ldc, m, 0, a_limit, 15, 0);  // k may be 0
   for (int64_t p = 0; p < k; p += 8) {
     unpack_u4(panel + p * kPanel / 2, bytes, 8);
-    gemm_s8u8(a + p, lda, bytes, c, ldc, m, 8, a_limit, 15, p > 0);
+    gemm_s8u8(a + p, lda, bytes, c, ldc, m, 8, a_limit, 15, 1);
   }
 }
 

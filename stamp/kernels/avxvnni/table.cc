@@ -1,0 +1,18 @@
+#include "stamp/kernels/tables.h"
+// The vector type comes first, then the dot product, then what uses them.
+// clang-format off
+#include "stamp/kernels/simd/int_avx2.h"
+#include "stamp/kernels/avxvnni/dot.h"
+#include "stamp/kernels/simd/panel.inl"
+#include "stamp/kernels/simd/dot_gemm.inl"
+// clang-format on
+
+namespace stamp {
+
+constinit const KernelTable kAvxVnniKernels = {
+    .gemm_s8u8 = gemm_s8u8,
+    .gemm_s8u4 = gemm_s8u4,
+    .unpack_u4 = unpack_u4,
+};
+
+}  // namespace stamp
