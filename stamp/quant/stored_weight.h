@@ -25,6 +25,10 @@ struct StoredWeightBuffer {
   AlignedBuffer packed, scale;
   StoredWeight view;
 };
+/// Bits of the stored codes of such a weight: 4 or 8.
+int stored_bits(const WeightSpec& spec);
+/// Types and shapes of a weight [out_dim, in_dim] stored under `spec`; no data.
+StoredWeight stored_layout(const WeightSpec& spec, int64_t out_dim, int64_t in_dim);
 /// RTN codes of W in `spec` (symmetric, bits <= 8; see fake_quantize_weight(), whose result equals
 /// dequantize(quantize_weight(W)) bit for bit), on all threads. Throws std::invalid_argument for 16
 /// bits and for asymmetric specs.

@@ -1,49 +1,32 @@
 #include "stamp/quant/weight_quant.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "stamp/core/parallel.h"
-#include "stamp/quant/row_quantizer.h"
+#include "stamp/kernels/kernels.h"
 
 namespace stamp {
 namespace {
 
 constexpr int kClipCandidates = 80;  // 1.00, 0.99, ..., 0.21
 
-/// One Newton step towards the fifth root of x.
-inline float closer_fifth_root(float root, float x) {
-  const float square = root * root;
-  return 0.8f * root + 0.2f * x / (square * square);
-}
+/// Weights per call of the kernel: a candidate that has lost is given up after a few of them.
+constexpr int64_t kChunk = 512;
 
-/// |u|^2.4 for |u| < 2^60, relative error below 1e-6 (at u = 0 it only comes close to 0): u^2 times
-/// the fifth root of u^2, first guessed by dividing the exponent by five. Branch-free, so that
-/// loops over it vectorize.
-inline float power_2_4(float u) {
-  constexpr float kBias = 0.8f * 0x3f800000;
-  const float square = u * u;
-  const auto bits = static_cast<float>(std::bit_cast<int32_t>(square));
-  const float guess = std::bit_cast<float>(static_cast<int32_t>(bits * 0.2f + kBias));
-  const float better = closer_fifth_root(closer_fifth_root(guess, square), square);
-  return square * closer_fifth_root(better, square);
-}
-
-/// sum |w - w^|^2.4 in units of the scale.
-float clip_error(std::span<const float> weights, const Grid& grid) {
-  const float* data = weights.data();
+/// sum |w - w^|^2.4 in units of the scale, or some larger number than `limit`.
+double clip_error(std::span<const float> weights, const Grid& grid, double limit) {
   const auto count = static_cast<int64_t>(weights.size());
-  const Grid local = grid;
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) {
-    sum += power_2_4(data[i] / local.scale - grid_code(data[i], local));
-  }
+  double sum = 0;
+  for (int64_t first = 0; first < count && sum <= limit; first += kChunk)
+    sum += kernels().clip_error(weights.data() + first, std::min(kChunk, count - first),
+                                1.0f / grid.scale, grid.low, grid.high);
   return sum;
 }
 
-Grid best_grid(std::span<const float> weights, const WeightSpec& spec) {
+}  // namespace
+
+Grid weight_grid(std::span<const float> weights, const WeightSpec& spec) {
   const Range range = range_of(weights);
   Grid best = make_grid(range, spec.bits, spec.symmetric, 1.0f);
   if (!spec.mse_clip) return best;
@@ -51,7 +34,8 @@ Grid best_grid(std::span<const float> weights, const WeightSpec& spec) {
   for (int i = 0; i < kClipCandidates; ++i) {
     const auto clip = static_cast<float>(1 - i / 100.0);
     const Grid grid = make_grid(range, spec.bits, spec.symmetric, clip);
-    const double error = clip_error(weights, grid) * std::pow(static_cast<double>(grid.scale), 2.4);
+    const double unit = std::pow(static_cast<double>(grid.scale), 2.4);
+    const double error = unit * clip_error(weights, grid, best_error / unit);
     if (error < best_error) {
       best_error = error;
       best = grid;
@@ -60,15 +44,13 @@ Grid best_grid(std::span<const float> weights, const WeightSpec& spec) {
   return best;
 }
 
-}  // namespace
-
 void fake_quantize_weight(FloatView weight, const WeightSpec& spec) {
   if (spec.bits >= 16) return;
   parallel_ranges(weight.rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       for_each_scale_group(weight.cols, spec.group, 0, [&](int64_t first, int64_t count) {
         const std::span<float> group(weight.row(row) + first, static_cast<size_t>(count));
-        snap_to_grid(group, best_grid(group, spec));
+        snap_to_grid(group, weight_grid(group, spec));
       });
     }
   });

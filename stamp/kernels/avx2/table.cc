@@ -5,6 +5,7 @@
 #include "stamp/kernels/simd/int_avx2.h"
 #include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/avx2/transpose.h"
+#include "stamp/kernels/simd/clip_error.inl"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
@@ -27,6 +28,7 @@ constinit const KernelTable kAvx2Kernels = {
     .max_f32 = max_f32,
     .silu_mul = silu_mul,
     .rms_norm = rms_norm,
+    .clip_error = clip_error,
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,
     .unpack_u4 = unpack_u4,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "stamp/kernels/scalar/clip_error.h"
 #include "stamp/kernels/scalar/integer.h"
 #include "stamp/kernels/tables.h"
 
@@ -83,6 +84,7 @@ constinit const KernelTable kScalarKernels = {
     .max_f32 = max_f32,
     .silu_mul = silu_mul,
     .rms_norm = rms_norm,
+    .clip_error = clip_error,
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,
     .unpack_u4 = unpack_u4,

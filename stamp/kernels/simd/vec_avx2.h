@@ -39,6 +39,9 @@ inline Vec zero_below(Vec x, Vec y, Vec limit) {
   return _mm256_and_ps(x, _mm256_cmp_ps(y, limit, _CMP_NLT_UQ));
 }
 inline IntVec round_to_int(Vec x) { return _mm256_cvtps_epi32(x); }
+inline IntVec truncate_to_int(Vec x) { return _mm256_cvttps_epi32(x); }
+inline IntVec as_int(Vec x) { return _mm256_castps_si256(x); }
+inline Vec as_float(IntVec x) { return _mm256_castsi256_ps(x); }
 inline Vec to_float(IntVec x) { return _mm256_cvtepi32_ps(x); }
 /// 2^x for -126 <= x <= 127.
 inline Vec power_of_two(IntVec x) {

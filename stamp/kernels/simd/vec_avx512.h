@@ -32,6 +32,9 @@ inline Vec zero_below(Vec x, Vec y, Vec limit) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, limit, _CMP_NLT_UQ), x);
 }
 inline IntVec round_to_int(Vec x) { return _mm512_cvtps_epi32(x); }
+inline IntVec truncate_to_int(Vec x) { return _mm512_cvttps_epi32(x); }
+inline IntVec as_int(Vec x) { return _mm512_castps_si512(x); }
+inline Vec as_float(IntVec x) { return _mm512_castsi512_ps(x); }
 inline Vec to_float(IntVec x) { return _mm512_cvtepi32_ps(x); }
 /// 2^x for -126 <= x <= 127.
 inline Vec power_of_two(IntVec x) {

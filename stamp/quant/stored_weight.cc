@@ -1,0 +1,121 @@
+#include "stamp/quant/stored_weight.h"
+
+#include <algorithm>
+
+#include "stamp/core/error.h"
+#include "stamp/core/parallel.h"
+#include "stamp/quant/row_quantizer.h"
+#include "stamp/quant/weight_quant.h"
+
+namespace stamp {
+namespace {
+
+int codes_per_word(int bits) { return 32 / bits; }
+int64_t words_per_row(int64_t in_dim, int bits) {
+  return (in_dim + codes_per_word(bits) - 1) / codes_per_word(bits);
+}
+
+/// Codes of one scale group as unsigned fields.
+void quantize_group(std::span<const float> weights, const Grid& grid, int bits, uint8_t* fields) {
+  const float offset = static_cast<float>(1 << (bits - 1));
+  const float* data = weights.data();
+  const auto count = static_cast<int64_t>(weights.size());
+  const Grid local = grid;
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i)
+    fields[i] = static_cast<uint8_t>(static_cast<int32_t>(grid_code(data[i], local) + offset));
+}
+
+/// `fields` is followed by zeros up to a whole word.
+void pack_row(const uint8_t* fields, int64_t words, int bits, uint32_t* packed) {
+  const int per_word = codes_per_word(bits);
+  for (int64_t i = 0; i < words; ++i, fields += per_word) {
+    uint32_t word = 0;
+    for (int j = 0; j < per_word; ++j) word |= uint32_t{fields[j]} << (bits * j);
+    packed[i] = word;
+  }
+}
+
+[[noreturn]] void reject(const std::string& name, const char* part, const std::string& expected,
+                         const TensorView& got) {
+  throw_runtime("{}.{}: expected {}, got {} {}", name, part, expected, dtype_name(got.dtype),
+                to_string(got.shape));
+}
+
+}  // namespace
+
+int stored_bits(const WeightSpec& spec) { return spec.bits <= 4 ? 4 : 8; }
+
+StoredWeight stored_layout(const WeightSpec& spec, int64_t out_dim, int64_t in_dim) {
+  StoredWeight weight{.bits = stored_bits(spec), .group = spec.group};
+  weight.out_dim = out_dim;
+  weight.in_dim = in_dim;
+  weight.packed = {DType::kI32, {out_dim, words_per_row(in_dim, weight.bits)}, nullptr};
+  weight.scale = {DType::kF16, {out_dim, weight.groups()}, nullptr};
+  return weight;
+}
+
+StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec) {
+  if (spec.bits > 8) throw_argument("quantize: expected weights of 2 to 8 bits, got {}", spec.bits);
+  if (!spec.symmetric)
+    throw_argument("quantize: asymmetric weights have no stored form; set weights.symmetric");
+  StoredWeightBuffer result{.view = stored_layout(spec, weight.rows, weight.cols)};
+  StoredWeight& view = result.view;
+  result.packed = AlignedBuffer(view.packed.bytes());
+  result.scale = AlignedBuffer(view.scale.bytes());
+  view.packed.data = result.packed.data();
+  view.scale.data = result.scale.data();
+  const int64_t words = view.packed.shape[1], groups = view.groups();
+  parallel_ranges(weight.rows, 1, [&](int64_t begin, int64_t end) {
+    std::vector<uint8_t> fields(static_cast<size_t>(words * codes_per_word(view.bits)));
+    for (int64_t row = begin; row < end; ++row) {
+      auto* scale = static_cast<f16*>(result.scale.data()) + row * groups;
+      for_each_scale_group(weight.cols, spec.group, 0, [&](int64_t first, int64_t count) {
+        const std::span<const float> part(weight.row(row) + first, static_cast<size_t>(count));
+        const Grid grid = weight_grid(part, spec);
+        *scale++ = f32_to_f16(grid.scale);
+        quantize_group(part, grid, view.bits, fields.data() + first);
+      });
+      pack_row(fields.data(), words, view.bits,
+               static_cast<uint32_t*>(result.packed.data()) + row * words);
+    }
+  });
+  return result;
+}
+
+void dequantize(const StoredWeight& weight, int64_t first, FloatView out) {
+  const int per_word = codes_per_word(weight.bits), offset = 1 << (weight.bits - 1);
+  const uint32_t mask = (1u << weight.bits) - 1;
+  const int64_t words = weight.packed.shape[1], groups = weight.groups();
+  const int64_t group = weight.group > 0 ? weight.group : weight.in_dim;
+  parallel_ranges(out.rows, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scale(static_cast<size_t>(groups));
+    for (int64_t i = begin; i < end; ++i) {
+      to_f32(weight.scale, (first + i) * groups, scale);
+      const uint32_t* packed = weight.packed.as<uint32_t>() + (first + i) * words;
+      for (int64_t k = 0; k < weight.in_dim; ++k) {
+        const uint32_t field = packed[k / per_word] >> (k % per_word * weight.bits) & mask;
+        const auto code = static_cast<float>(static_cast<int>(field) - offset);
+        out(i, k) = code * scale[static_cast<size_t>(k / group)];
+      }
+    }
+  });
+}
+
+void check(const StoredWeight& weight, const std::string& name) {
+  if ((weight.bits != 4 && weight.bits != 8) || weight.group < 0 || weight.out_dim < 1 ||
+      weight.in_dim < 1)
+    throw_runtime(
+        "{}: expected codes of 4 or 8 bits in groups of a weight that is not empty, got "
+        "{} bits, group {}, [{}, {}]",
+        name, weight.bits, weight.group, weight.out_dim, weight.in_dim);
+  const Shape packed = {weight.out_dim, words_per_row(weight.in_dim, weight.bits)};
+  if (weight.packed.dtype != DType::kI32 || weight.packed.shape != packed)
+    reject(name, "weight_packed", "I32 " + to_string(packed), weight.packed);
+  const Shape scale = {weight.out_dim, weight.groups()};
+  if ((weight.scale.dtype != DType::kF16 && weight.scale.dtype != DType::kBF16) ||
+      weight.scale.shape != scale)
+    reject(name, "weight_scale", "F16 or BF16 " + to_string(scale), weight.scale);
+}
+
+}  // namespace stamp
