@@ -1,5 +1,7 @@
 #include "stamp/core/tensor.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +10,12 @@
 #include "stamp/core/error.h"
 
 namespace stamp {
+namespace {
+
+constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kLargeBytes = 4 * kHugePage;
+
+}  // namespace
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
@@ -22,9 +30,12 @@ int64_t element_count(const Shape& shape) {
 void AlignedBuffer::Free::operator()(void* p) const { std::free(p); }
 
 AlignedBuffer::AlignedBuffer(int64_t bytes) {
-  const int64_t rounded = (std::max<int64_t>(bytes, 1) + 63) / 64 * 64;
-  data_.reset(std::aligned_alloc(64, static_cast<size_t>(rounded)));
+  const int64_t alignment = bytes >= kLargeBytes ? kHugePage : 64;
+  const int64_t rounded = (std::max<int64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  data_.reset(std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded)));
   if (!data_) throw std::bad_alloc();
+  // Streams through weights stall on page walks otherwise; a kernel without huge pages says no.
+  if (alignment == kHugePage) madvise(data_.get(), static_cast<size_t>(rounded), MADV_HUGEPAGE);
 }
 
 Matrix::Matrix(int64_t rows, int64_t cols) { reshape(rows, cols); }

@@ -55,7 +55,7 @@ struct MatrixView {
 using FloatView = MatrixView<float>;
 using ConstFloatView = MatrixView<const float>;
 
-/// 64-byte aligned memory, not initialised.
+/// 64-byte aligned memory, not initialised; large buffers ask for huge pages.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

@@ -1,0 +1,53 @@
+#pragma once
+// A weight in the layout of the integer kernels (kernels.def: panels of 64 output channels), made
+// once when a model is loaded; the same for every instruction set.
+#include <vector>
+
+#include "stamp/quant/stored_weight.h"
+
+namespace stamp {
+
+class PackedWeight {
+ public:
+  static constexpr int64_t kColumns = 64;
+
+  PackedWeight() = default;
+  /// Copies the codes into panels, on all threads; `weight` is not needed afterwards. Throws
+  /// std::invalid_argument for a group that is not a multiple of 8, std::runtime_error as check().
+  explicit PackedWeight(const StoredWeight& weight);
+
+  bool empty() const { return out_dim_ == 0; }
+  int bits() const { return bits_; }  // 4 or 8
+  int64_t out_dim() const { return out_dim_; }
+  int64_t in_dim() const { return in_dim_; }
+  /// Channels that the panels hold: in_dim rounded up to a multiple of 8. Activations have zeros
+  /// there.
+  int64_t padded_in_dim() const { return (in_dim_ + 7) / 8 * 8; }
+  int64_t panels() const { return (out_dim_ + kColumns - 1) / kColumns; }
+  /// Nibble (4 bits) or byte (8 bits) panel of output channels [64 p, 64 p + 64); those beyond
+  /// out_dim are zero weights with scale 0.
+  const uint8_t* panel(int64_t p) const { return panels_data() + p * panel_bytes_; }
+  /// A panel holds w + bias(): 8 or 128.
+  int bias() const { return 1 << (bits_ - 1); }
+  int64_t group() const { return group_ > 0 ? group_ : padded_in_dim(); }
+  int64_t groups() const { return groups_; }
+  /// Scales, and sums over the group's channels of w, of panel p and group g: 64 each.
+  const float* scale(int64_t p, int64_t g = 0) const { return &scale_[column(p, g)]; }
+  const int32_t* sum(int64_t p, int64_t g = 0) const { return &sum_[column(p, g)]; }
+  /// Bytes that a product reads.
+  int64_t bytes() const;
+
+ private:
+  const uint8_t* panels_data() const { return static_cast<const uint8_t*>(data_.data()); }
+  size_t column(int64_t p, int64_t g) const {
+    return static_cast<size_t>((p * groups_ + g) * kColumns);
+  }
+
+  int bits_ = 4;
+  int64_t group_ = 0, groups_ = 0, out_dim_ = 0, in_dim_ = 0, panel_bytes_ = 0;
+  AlignedBuffer data_;
+  std::vector<float> scale_;
+  std::vector<int32_t> sum_;
+};
+
+}  // namespace stamp
