@@ -34,12 +34,18 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::string_view bytes) {
+  write_at(end_, bytes);
+  end_ += static_cast<int64_t>(bytes.size());
+}
+
+void AtomicFile::write_at(int64_t offset, std::string_view bytes) {
   while (!bytes.empty()) {
     const size_t chunk = std::min<size_t>(bytes.size(), size_t{1} << 30);
-    const ssize_t written = ::write(file_.get(), bytes.data(), chunk);
+    const ssize_t written = ::pwrite(file_.get(), bytes.data(), chunk, offset);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_runtime("{}: cannot write, {}", path_.string(), errno_text());
     bytes.remove_prefix(static_cast<size_t>(written));
+    offset += written;
   }
 }
 

@@ -17,12 +17,15 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
+  /// At a place of its own; write() does not move.
+  void write_at(int64_t offset, std::string_view bytes);
   /// Flushes to the disk and renames.
   void commit();
 
  private:
   std::filesystem::path path_, temporary_;
   FileDescriptor file_;
+  int64_t end_ = 0;  // of what write() wrote
   bool committed_ = false;
 };
 

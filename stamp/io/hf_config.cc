@@ -94,8 +94,12 @@ void reject_sliding_windows(const ConfigReader& config, const LlmConfig& result)
 }
 
 void read_flags(const ConfigReader& config, LlmConfig& result) {
-  if (config.find("quantization_config") != nullptr)
-    config.reject("quantization_config", "weights that are already quantized are unsupported");
+  if (const auto quantization = config.object("quantization_config")) {
+    result.quant_method =
+        quantization->required(quantization->text("quant_method"), "quant_method");
+    if (result.quant_method != "stamp" && result.quant_method != "compressed-tensors")
+      quantization->reject("quant_method", "supported are \"stamp\" and \"compressed-tensors\"");
+  }
   if (config.text("hidden_act").value_or("silu") != "silu")
     config.reject("hidden_act", "supported is \"silu\"");
   result.rms_norm_eps = config.number("rms_norm_eps", 0.0, 1.0).value_or(result.rms_norm_eps);

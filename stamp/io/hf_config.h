@@ -24,13 +24,14 @@ struct LlmConfig {
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;
+  std::string quant_method;  // of quantization_config: stamp, compressed-tensors; empty: plain
 };
 
 /// Reads DIR/config.json: `rope_theta`/`rope_scaling` (also the older `rope_scaling.type`) or
 /// `rope_parameters`, `eos_token_id` as number or list, absent or null `head_dim`. Throws
 /// std::runtime_error naming file, key and value for missing or absurd sizes (all bounded by 2^20,
 /// layers by 1024), heads not divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope
-/// types, sliding windows in use, or quantization_config this build cannot read.
+/// types, sliding windows in use, or a quantization_config of another method.
 LlmConfig read_llm_config(const std::filesystem::path& directory);
 
 struct GenerationConfig {
