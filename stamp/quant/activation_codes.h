@@ -3,39 +3,39 @@
 #include <vector>
 
 #include "stamp/core/tensor.h"
+#include "stamp/kernels/row_constants.h"
 #include "stamp/quant/feature_transform.h"
 #include "stamp/quant/token_quantizer.h"
 
 namespace stamp {
 
-/// How one row of integer sums becomes real. With codes a, weights w stored as u = w + bias and
-/// acc = sum_k a u: y = scale * column_scale * (acc - bias * sum - offset * sum_k w).
-struct RowConstants {
-  float scale = 0;
-  int32_t sum = 0;     // of the row's codes
-  int32_t offset = 0;  // stored code of the value 0
-};
-
 /// Rows [first_row, first_row + rows) of the codes are L of the tokens [first_token, first_token +
-/// rows): what one inverse transform needs. A sink is a run of one row, whose token an earlier run
-/// writes first.
+/// rows): what one inverse transform needs. Haar rows are in lifting order (haar.h). Sinks are a
+/// run without a transform, whose tokens an earlier run writes first.
 struct CodeRun {
   int64_t first_row = 0, first_token = 0, rows = 0;
-  int levels = 0;  // Haar; 0 and one row: no transform
+  int levels = 0;                              // of Haar; 0: rows are tokens
+  const SequenceTransform* generic = nullptr;  // not null: a transform that is not lifted
 };
 
 /// Codes of a [tokens, cols] matrix: signed bytes, row-major, padded with zeros to `stride` (a
-/// multiple of 64 that is not one of 4096).
+/// multiple of 64 that is not one of 4096). A grid value c of a b-bit row is stored as c + offset
+/// in [-2^(b - 1), 2^(b - 1) - 1]; rows of 0 bits are zeros with scale 0.
 struct ActivationCodes {
   int64_t tokens = 0, rows = 0, cols = 0, stride = 0;
   AlignedBuffer buffer;
+  int64_t capacity = 0;                 // bytes of the buffer
   std::vector<RowConstants> constants;  // per row
-  std::vector<uint8_t> limits;          // per row: largest |code|
+  std::vector<uint8_t> limits;          // per row: largest |code|, 2^(bits - 1)
   std::vector<CodeRun> runs;
+  Matrix coarse, scratch;  // memory of encode()
 
   const int8_t* row(int64_t i) const {
     return static_cast<const int8_t*>(buffer.data()) + i * stride;
   }
+  int8_t* row(int64_t i) { return static_cast<int8_t*>(buffer.data()) + i * stride; }
+  /// Room for such codes; keeps the memory when it is large enough. Contents are lost.
+  void reshape(int64_t tokens, int64_t rows, int64_t cols);
 };
 
 /// What happens to a row before L.
@@ -43,5 +43,30 @@ struct InputTransform {
   const HadamardPlan* rotation = nullptr;  // null: none
   std::span<const float> mean;             // subtracted after the rotation; empty: none
 };
+
+/// Columns of a panel of sums; tiles of sums have rows of 64.
+inline constexpr int64_t kPanelColumns = 64;
+
+/// Per column of a panel of integer sums (see RowConstants); the first y.cols entries are read.
+struct PanelConstants {
+  int32_t weight_bias = 0;  // 8 for nibbles, 128 for bytes, 0 for signed weights
+  const float* column_scale = nullptr;
+  const int32_t* column_sum = nullptr;  // sum_k w
+  const float* bias = nullptr;          // null: none
+};
+
+/// The same for sums that are real already: acc = sum_k a w^ of weights w^ = scale * w.
+struct ScaledPanelConstants {
+  const float* column_sum = nullptr;  // sum_k w^
+  const float* bias = nullptr;        // null: none
+};
+
+/// y[tokens, n <= 64] = L^-1 of the rows of `acc` [x.rows, 64], made real, plus the bias; y += with
+/// `add`. `stream`: y is not read soon, whole lines may bypass the caches. Single-threaded; agrees
+/// with haar_inverse to 1e-6. Throws std::invalid_argument when shapes do not fit.
+void decode_panel(const ActivationCodes& x, const int32_t* acc, const PanelConstants& panel,
+                  FloatView y, bool add = false, bool stream = false);
+void decode_panel(const ActivationCodes& x, const float* acc, const ScaledPanelConstants& panel,
+                  FloatView y, bool add = false, bool stream = false);
 
 }  // namespace stamp

@@ -8,8 +8,6 @@
 namespace stamp {
 namespace {
 
-constexpr int kSinkBits = 8;
-
 std::vector<Band> block_bands(const TokenSpec& spec, int64_t tokens) {
   return sequence_transform(spec.sequence.transform).bands(tokens, block_levels(spec, tokens));
 }

@@ -9,6 +9,9 @@
 
 namespace stamp {
 
+/// Width of sink rows.
+inline constexpr int kSinkBits = 8;
+
 /// Energy of a row in units of its squared range r^2 when nothing better is known: a Gaussian row
 /// spans about six standard deviations, and rounding costs step^2 / 12, so dropping the row costs
 /// 12 / 6^2 of r^2.

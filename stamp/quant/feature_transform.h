@@ -1,6 +1,7 @@
 #pragma once
 // Orthonormal transforms R of the feature (column) axis: X := X R, with the weight stored as W R (W
 // R^-T of a general R). Hadamard orders follow METHODS 5.3: Paley I / II times powers of two.
+#include <memory>
 #include <string>
 
 #include "stamp/core/tensor.h"
@@ -27,6 +28,22 @@ HadamardPlan plan_hadamard(int64_t n, int64_t head_dim = 0);
 /// row, on all threads. Throws std::invalid_argument when plan.order does not divide the number of
 /// columns.
 void apply_hadamard(FloatView x, const HadamardPlan& plan);
+
+/// apply_hadamard() for callers that hold one row in cache.
+class RowRotation {
+ public:
+  /// Throws as apply_hadamard().
+  RowRotation(const HadamardPlan& plan, int64_t cols);
+  /// out = in R, [cols] each; out == in or no aliasing. `scratch` holds scratch_size() floats.
+  void apply(const float* in, float* out, float* scratch) const;
+  int64_t scratch_size() const { return plan_.odd == 1 ? 0 : plan_.order; }
+
+ private:
+  HadamardPlan plan_;
+  int64_t cols_;
+  std::shared_ptr<const Matrix> factor_;  // of order `odd`, transposed
+};
+
 /// True when a Hadamard matrix of this order can be built here: K * 2^k, K = 1, 172 (Williamson) or
 /// a Paley I or II order up to 4096.
 bool has_hadamard(int64_t order);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "stamp/core/dtype.h"
+#include "stamp/kernels/kernels.h"
 
 namespace stamp {
 namespace {
@@ -18,35 +19,27 @@ float fp16_scale(float scale) {
 }  // namespace
 
 Range range_of(std::span<const float> values) {
-  float low = 0, high = 0;
-  const float* data = values.data();
-  const auto count = static_cast<int64_t>(values.size());
-#pragma omp simd reduction(min : low) reduction(max : high)
-  for (int64_t i = 0; i < count; ++i) {
-    low = data[i] < low ? data[i] : low;
-    high = data[i] > high ? data[i] : high;
-  }
-  return {low, high};
+  Range range;
+  kernels().min_max(values.data(), static_cast<int64_t>(values.size()), &range.low, &range.high);
+  return range;
 }
 
 Grid make_grid(Range range, int bits, bool symmetric, float clip) {
   if (symmetric) {
     const auto top = static_cast<float>((1 << (bits - 1)) - 1);
-    return {fp16_scale(clip * std::max(-range.low, range.high) / top), -top - 1, top};
+    const float scale = fp16_scale(clip * std::max(-range.low, range.high) / top);
+    return {scale, -top - 1, top, 1 / scale};
   }
   const auto top = static_cast<float>((1 << bits) - 1);
   const float low = clip * range.low, high = clip * range.high;
   const float scale = fp16_scale((high - low) / top);
   const float zero = std::nearbyint(std::min(-low / scale, top));
-  return {scale, -zero, top - zero};
+  return {scale, -zero, top - zero, 1 / scale};
 }
 
 void snap_to_grid(std::span<float> values, const Grid& grid) {
-  float* data = values.data();
-  const auto count = static_cast<int64_t>(values.size());
-  const Grid local = grid;
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) data[i] = grid_code(data[i], local) * local.scale;
+  kernels().snap_to_grid(values.data(), static_cast<int64_t>(values.size()), grid.scale,
+                         grid.inverse, grid.low, grid.high);
 }
 
 int64_t scale_group_count(int64_t cols, int64_t group, int64_t block) {

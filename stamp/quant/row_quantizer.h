@@ -22,17 +22,19 @@ Range range_of(std::span<const float> values);
 struct Grid {
   float scale = 1;  // an fp16 value > 0
   float low = 0, high = 0;
+  float inverse = 1;  // 1 / scale in fp32: values are multiplied, never divided
   int zero_point() const { return static_cast<int>(-low); }
 };
 /// bits in [2, 8]; both ends of the range are multiplied by `clip`. The scale is rounded to fp16
 /// (never to zero or infinity) and the zero point follows from the rounded scale.
 Grid make_grid(Range range, int bits, bool symmetric, float clip);
 
-/// round-half-to-even(value / scale) within [low, high], as an integral float; NaN becomes `low`.
+/// round-half-to-even(value * inverse) within [low, high], as an integral float; NaN becomes `low`.
+/// The arithmetic of the kernels quantize_s8 and snap_to_grid.
 inline float grid_code(float value, const Grid& grid) {
   constexpr float kRound =
       12582912.0f;  // 1.5 * 2^23: adding it leaves an integer, exactly rounded to even
-  float code = value / grid.scale;
+  float code = value * grid.inverse;
   code =
       code > grid.low ? code : grid.low;  // the bounds are integers: clamping first changes nothing
   code = code < grid.high ? code : grid.high;

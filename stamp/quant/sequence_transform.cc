@@ -26,10 +26,10 @@ int64_t haar_run(int64_t tokens, int levels) {
 }
 
 constexpr SequenceTransform kTransforms[] = {
-    {"identity", leave_alone, leave_alone, single_rows, one_row, false},
-    {"haar", haar_forward, haar_inverse, haar_bands, haar_run, true},
-    {"dct", dct_forward, dct_inverse, single_rows, all_rows, false},
-    {"wht", wht_forward, wht_inverse, single_rows, all_rows, false},
+    {"identity", leave_alone, leave_alone, single_rows, one_row, false, true},
+    {"haar", haar_forward, haar_inverse, haar_bands, haar_run, true, true},
+    {"dct", dct_forward, dct_inverse, single_rows, all_rows, false, false},
+    {"wht", wht_forward, wht_inverse, single_rows, all_rows, false, false},
 };
 
 }  // namespace

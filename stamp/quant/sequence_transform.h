@@ -29,6 +29,8 @@ struct SequenceTransform {
   int64_t (*run_length)(int64_t tokens, int levels);
   /// True when `levels` matters.
   bool has_levels;
+  /// True when L is haar_lift() up to the order of rows (identity: with no levels).
+  bool lifted;
 };
 
 /// identity, haar, dct, wht.

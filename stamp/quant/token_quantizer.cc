@@ -6,12 +6,12 @@
 
 #include "stamp/core/parallel.h"
 #include "stamp/quant/bit_plan.h"
+#include "stamp/quant/haar.h"
 #include "stamp/quant/sequence_transform.h"
 
 namespace stamp {
 namespace {
 
-constexpr int kSinkBits = 8;
 constexpr size_t kCachedPlans = 64;
 constexpr int64_t kElementsPerTask = 1 << 14;
 
@@ -76,6 +76,7 @@ struct TokenQuantizer::WidthCache {
 TokenQuantizer::TokenQuantizer(const TokenSpec& spec, std::vector<float> range2)
     : spec_(spec), range2_(std::move(range2)), cache_(std::make_shared<WidthCache>()) {
   check(spec_, "token quantizer");
+  transform_ = &sequence_transform(spec_.sequence.transform);
 }
 
 TokenQuantizer::Widths TokenQuantizer::widths(int64_t tokens, int64_t sinks) const {
@@ -93,14 +94,15 @@ TokenQuantizer::Widths TokenQuantizer::widths(int64_t tokens, int64_t sinks) con
 void TokenQuantizer::apply_block(FloatView x, int64_t sinks, int64_t group) const {
   if (sinks == x.rows) return quantize_sinks(x, spec_.quantizer, group);
   const Widths bits = widths(x.rows, sinks);
-  const SequenceTransform& transform = sequence_transform(spec_.sequence.transform);
   const int levels = block_levels(spec_, x.rows);
   Matrix kept = Matrix::copy_of(x.rows_from(0, sinks));
   cover_sinks(x, sinks);
-  transform.forward(x, levels);
-  quantize_rows(x, spec_.quantizer, group,
-                [&](int64_t i) { return (*bits)[static_cast<size_t>(i)]; });
-  transform.inverse(x, levels);
+  transform_->lifted ? haar_lift(x, levels) : transform_->forward(x, levels);
+  quantize_rows(x, spec_.quantizer, group, [&](int64_t i) {
+    const int64_t row = transform_->lifted ? haar_row(i, x.rows, levels) : i;
+    return (*bits)[static_cast<size_t>(row)];
+  });
+  transform_->lifted ? haar_unlift(x, levels) : transform_->inverse(x, levels);
   quantize_sinks(kept.view(), spec_.quantizer, group);
   put_back(kept, x);
 }
@@ -113,24 +115,22 @@ void TokenQuantizer::apply(FloatView x, int64_t position, int64_t group) const {
 }
 
 void TokenQuantizer::forward_only(FloatView x, int64_t position) const {
-  const SequenceTransform& transform = sequence_transform(spec_.sequence.transform);
   for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
     if (block.sinks == block.count) continue;
     const FloatView rows = x.rows_from(block.first, block.count);
     cover_sinks(rows, block.sinks);
-    transform.forward(rows, block_levels(spec_, rows.rows));
+    transform_->forward(rows, block_levels(spec_, rows.rows));
   }
 }
 
 void TokenQuantizer::transform_only(FloatView x, int64_t position) const {
-  const SequenceTransform& transform = sequence_transform(spec_.sequence.transform);
   for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
     if (block.sinks == block.count) continue;
     const FloatView rows = x.rows_from(block.first, block.count);
     const Matrix kept = Matrix::copy_of(rows.rows_from(0, block.sinks));
     cover_sinks(rows, block.sinks);
-    transform.forward(rows, block_levels(spec_, rows.rows));
-    transform.inverse(rows, block_levels(spec_, rows.rows));
+    transform_->forward(rows, block_levels(spec_, rows.rows));
+    transform_->inverse(rows, block_levels(spec_, rows.rows));
     put_back(kept, rows);
   }
 }

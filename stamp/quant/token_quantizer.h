@@ -8,6 +8,7 @@
 #include "stamp/core/tensor.h"
 #include "stamp/quant/recipe.h"
 #include "stamp/quant/row_quantizer.h"
+#include "stamp/quant/sequence_transform.h"
 
 namespace stamp {
 
@@ -30,6 +31,9 @@ struct TokenBlock {
 /// identity, which spreads nothing.
 std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, int64_t position);
 
+struct ActivationCodes;  // activation_codes.h
+struct InputTransform;
+
 class TokenQuantizer {
  public:
   /// `range2`: calibrated r_i^2 of one transform block (empty unless the plan is waterfill). Throws
@@ -48,6 +52,15 @@ class TokenQuantizer {
   /// neighbours: plans other than uniform keep it at high_bits. Throws std::invalid_argument where
   /// row_bits() does. NaN and infinities do not survive: they saturate.
   void apply(FloatView x, int64_t position = 0, int64_t group = 0) const;
+  /// True when encode() supports this quantizer: active, one scale per row.
+  bool can_encode() const { return active() && spec_.quantizer.block == 0; }
+  /// The codes of the same quantization of x after `input`; x is read once and not changed. Codes,
+  /// scales and widths are those of apply() after the same rotation and centering, bit for bit.
+  /// Reuses out's memory; runs on all threads; a lone row allocates nothing the second time. Throws
+  /// std::invalid_argument where can_encode() is false, where apply() and apply_hadamard() throw,
+  /// when `input` does not fit, and above 65536 columns (sums could overflow 32 bits).
+  void encode(ConstFloatView x, int64_t position, const InputTransform& input,
+              ActivationCodes& out) const;
   /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
   /// calibration; there sink rows are replaced by the first kept row.
   void transform_only(FloatView x, int64_t position = 0) const;
@@ -60,6 +73,7 @@ class TokenQuantizer {
   void apply_block(FloatView x, int64_t sinks, int64_t group) const;
 
   TokenSpec spec_;
+  const SequenceTransform* transform_;
   std::vector<float> range2_;
   std::shared_ptr<WidthCache> cache_;
 };

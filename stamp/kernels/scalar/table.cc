@@ -3,7 +3,10 @@
 #include <cmath>
 
 #include "stamp/kernels/scalar/clip_error.h"
+#include "stamp/kernels/scalar/decode.h"
 #include "stamp/kernels/scalar/integer.h"
+#include "stamp/kernels/scalar/quantize.h"
+#include "stamp/kernels/scalar/transform.h"
 #include "stamp/kernels/tables.h"
 
 namespace stamp {
@@ -88,6 +91,14 @@ constinit const KernelTable kScalarKernels = {
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,
     .unpack_u4 = unpack_u4,
+    .haar_lift = haar_lift,
+    .haar_unlift = haar_unlift,
+    .walsh = walsh,
+    .min_max = min_max,
+    .quantize_s8 = quantize_s8,
+    .snap_to_grid = snap_to_grid,
+    .decode_s32 = decode_s32,
+    .decode_f32 = decode_f32,
 };
 
 }  // namespace stamp

@@ -1,0 +1,154 @@
+#include "stamp/quant/activation_codes.h"
+
+#include <algorithm>
+
+#include "stamp/core/error.h"
+#include "stamp/kernels/kernels.h"
+#include "stamp/quant/haar.h"
+
+namespace stamp {
+namespace {
+
+/// Column constants of a panel, filled up to 64 columns.
+struct Columns {
+  alignas(64) float scale[kPanelColumns] = {}, sum[kPanelColumns] = {}, bias[kPanelColumns] = {};
+};
+
+struct Target {
+  FloatView y;
+  bool add, stream;
+};
+
+/// Whole tiles of `run` rows at a time that stay in L1.
+int64_t chunk_rows(int64_t run) { return std::max<int64_t>(run, 64); }
+
+/// y := or += tile + bias, for tiles of 64 columns.
+void emit(ConstFloatView tile, const float* bias, FloatView y, bool add) {
+  for (int64_t i = 0; i < y.rows; ++i)
+    for (int64_t j = 0; j < y.cols; ++j) {
+      const float value = tile(i, j) + bias[j];
+      y(i, j) = add ? y(i, j) + value : value;
+    }
+}
+
+/// Memory of the calling thread for tiles that cannot be written to y directly.
+FloatView tile_of(int64_t rows) {
+  static thread_local Matrix tile;
+  tile.reshape(rows, kPanelColumns);
+  return tile.view();
+}
+
+/// Rows [first, first + y.rows) of the codes through `decode(first, levels, bias, y, add)`, which
+/// undoes whole Haar runs of 64 columns.
+template <class Decode>
+void decode_whole_runs(int64_t first, int levels, const float* bias, const Target& target,
+                       Decode&& decode) {
+  const FloatView y = target.y;
+  if (y.cols == kPanelColumns) return decode(first, levels, bias, y, target.add, target.stream);
+  constexpr float kZeros[kPanelColumns] = {};
+  const int64_t chunk = chunk_rows(int64_t{1} << levels);
+  for (int64_t i = 0; i < y.rows; i += chunk) {
+    const int64_t rows = std::min(chunk, y.rows - i);
+    const FloatView tile = tile_of(rows);
+    decode(first + i, levels, kZeros, tile, false, false);
+    emit(tile, bias, y.rows_from(i, rows), target.add);
+  }
+}
+
+/// Rows of any other transform: `inverse(tile)` undoes it.
+template <class Decode, class Inverse>
+void decode_tile(int64_t first, const float* bias, const Target& target, Decode&& decode,
+                 Inverse&& inverse) {
+  constexpr float kZeros[kPanelColumns] = {};
+  const FloatView tile = tile_of(target.y.rows);
+  decode(first, 0, kZeros, tile, false, false);
+  inverse(tile);
+  emit(tile, bias, target.y, target.add);
+}
+
+template <class Decode>
+void decode_code_run(const CodeRun& run, const float* bias, const Target& target, Decode&& decode) {
+  const auto part = [&](int64_t first, int64_t rows) {
+    return Target{target.y.rows_from(run.first_token + first, rows), target.add, target.stream};
+  };
+  if (run.generic)
+    return decode_tile(run.first_row, bias, part(0, run.rows), decode,
+                       [&](FloatView tile) { run.generic->inverse(tile, 0); });
+  const int64_t whole = run.rows >> run.levels << run.levels;
+  if (whole > 0) decode_whole_runs(run.first_row, run.levels, bias, part(0, whole), decode);
+  if (whole < run.rows)
+    decode_tile(run.first_row + whole, bias, part(whole, run.rows - whole), decode,
+                [&](FloatView tile) {
+                  kernels().haar_unlift(tile.data, tile.stride, tile.rows, tile.cols, run.levels);
+                });
+}
+
+template <class Decode>
+void decode_runs(const ActivationCodes& x, const float* bias, const Target& target,
+                 Decode&& decode) {
+  if (target.y.rows != x.tokens || target.y.cols > kPanelColumns)
+    throw_argument("decode panel: expected y [{}, at most {}], got [{}, {}]", x.tokens,
+                   kPanelColumns, target.y.rows, target.y.cols);
+  for (size_t i = 0; i < x.runs.size(); ++i) {
+    const CodeRun& run = x.runs[i];
+    const CodeRun next = i + 1 < x.runs.size() ? x.runs[i + 1] : CodeRun{};
+    const bool overwritten =
+        next.rows > 0 && next.first_token < run.first_token + run.rows && target.add;
+    if (!overwritten) {
+      decode_code_run(run, bias, target, decode);
+      continue;
+    }
+    // What the sinks are added to must not see the rows that stood in for them.
+    const FloatView sinks = target.y.rows_from(next.first_token, next.rows);
+    const Matrix kept = Matrix::copy_of(sinks);
+    decode_code_run(run, bias, target, decode);
+    for (int64_t t = 0; t < sinks.rows; ++t) std::copy_n(kept.row(t), sinks.cols, sinks.row(t));
+  }
+}
+
+}  // namespace
+
+void ActivationCodes::reshape(int64_t new_tokens, int64_t new_rows, int64_t new_cols) {
+  tokens = new_tokens, rows = new_rows, cols = new_cols;
+  stride = std::max<int64_t>(1, (cols + 63) / 64) * 64;
+  if (stride % 4096 == 0) stride += 64;
+  if (rows * stride > capacity) {
+    buffer = AlignedBuffer(rows * stride);
+    capacity = rows * stride;
+  }
+  constants.resize(static_cast<size_t>(rows));
+  limits.resize(static_cast<size_t>(rows));
+  runs.clear();
+}
+
+void decode_panel(const ActivationCodes& x, const int32_t* acc, const PanelConstants& panel,
+                  FloatView y, bool add, bool stream) {
+  Columns columns;
+  for (int64_t j = 0; j < std::min(y.cols, kPanelColumns); ++j) {
+    columns.scale[j] = panel.column_scale[j];
+    columns.sum[j] = static_cast<float>(panel.column_sum[j]);
+    if (panel.bias) columns.bias[j] = panel.bias[j];
+  }
+  decode_runs(x, columns.bias, {y, add, stream},
+              [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
+                kernels().decode_s32(acc + row * kPanelColumns, x.constants.data() + row, out.rows,
+                                     levels, panel.weight_bias, columns.scale, columns.sum, bias,
+                                     out.data, out.stride, plus, past);
+              });
+}
+
+void decode_panel(const ActivationCodes& x, const float* acc, const ScaledPanelConstants& panel,
+                  FloatView y, bool add, bool stream) {
+  Columns columns;
+  for (int64_t j = 0; j < std::min(y.cols, kPanelColumns); ++j) {
+    columns.sum[j] = panel.column_sum[j];
+    if (panel.bias) columns.bias[j] = panel.bias[j];
+  }
+  decode_runs(x, columns.bias, {y, add, stream},
+              [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
+                kernels().decode_f32(acc + row * kPanelColumns, x.constants.data() + row, out.rows,
+                                     levels, columns.sum, bias, out.data, out.stride, plus, past);
+              });
+}
+
+}  // namespace stamp

@@ -1,0 +1,227 @@
+// From fp32 rows to codes: rotation, centering, L, ranges and rounding while the rows are in cache.
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+#include "stamp/core/error.h"
+#include "stamp/core/parallel.h"
+#include "stamp/kernels/kernels.h"
+#include "stamp/quant/activation_codes.h"
+#include "stamp/quant/bit_plan.h"
+#include "stamp/quant/haar.h"
+
+namespace stamp {
+namespace {
+
+constexpr int64_t kMaxCols = 65536;            // 128 * 255 * cols < 2^31
+constexpr int64_t kTileFloats = 1 << 17;       // of one thread: half of a 1 MB L2
+constexpr int64_t kElementsPerTask = 1 << 16;  // less is not worth waking a thread
+
+int floor_log2(int64_t n) {
+  return std::bit_width(static_cast<uint64_t>(std::max<int64_t>(n, 1))) - 1;
+}
+
+/// Distance of two rows that do not compete for the same cache sets.
+int64_t padded_stride(int64_t cols) {
+  const int64_t stride = (cols + 15) / 16 * 16;
+  return stride % 1024 == 0 ? stride + 16 : stride;
+}
+
+/// The input, rotated and centered row by row.
+class RowSource {
+ public:
+  RowSource(ConstFloatView x, const InputTransform& input) : x_(x), mean_(input.mean) {
+    if (!mean_.empty() && static_cast<int64_t>(mean_.size()) != x.cols)
+      throw_argument("encode: expected {} means, got {}", x.cols, mean_.size());
+    if (input.rotation) rotation_.emplace(*input.rotation, x.cols);
+  }
+  ConstFloatView view() const { return x_; }
+  bool plain() const { return !rotation_ && mean_.empty(); }
+  /// Row `token` where it lies or, transformed, in `row`. `scratch` holds x.cols floats.
+  const float* get(int64_t token, float* row, float* scratch) const {
+    if (plain()) return x_.row(token);
+    load(token, row, scratch);
+    return row;
+  }
+  void load(int64_t token, float* row, float* scratch) const {
+    if (rotation_)
+      rotation_->apply(x_.row(token), row, scratch);
+    else
+      std::copy_n(x_.row(token), x_.cols, row);
+    if (mean_.empty()) return;
+    const float* mean = mean_.data();
+#pragma omp simd
+    for (int64_t j = 0; j < x_.cols; ++j) row[j] -= mean[j];
+  }
+
+ private:
+  ConstFloatView x_;
+  std::span<const float> mean_;
+  std::optional<RowRotation> rotation_;
+};
+
+/// One block of tokens that L mixes, as rows [first_row, ...) of `out`.
+class BlockEncoder {
+ public:
+  BlockEncoder(const RowSource& source, const QuantizerSpec& spec, const TokenBlock& block,
+               int64_t first_row, ActivationCodes& out)
+      : source_(source), spec_(spec), block_(block), first_row_(first_row), out_(out) {}
+
+  void lifted(std::span<const uint8_t> bits, int levels);
+  void generic(std::span<const uint8_t> bits, const SequenceTransform& transform);
+  void sinks();
+
+ private:
+  struct Scratch {  // of one thread
+    FloatView tile;
+    float *row, *work;
+  };
+  void reserve(int64_t tile_rows);
+  Scratch scratch() const;
+  /// The token whose values stand in place t of the block.
+  int64_t token(int64_t t) const { return block_.first + std::max(t, block_.sinks); }
+  FloatView lift_tile(int64_t first, int64_t rows, int levels, const Scratch& memory) const;
+  void write(const float* values, int bits, int64_t row);
+
+  const RowSource& source_;
+  const QuantizerSpec& spec_;
+  const TokenBlock& block_;
+  int64_t first_row_, tile_rows_ = 0;
+  ActivationCodes& out_;
+};
+
+void BlockEncoder::reserve(int64_t tile_rows) {
+  tile_rows_ = tile_rows;
+  out_.scratch.reshape((tile_rows + 2) * threads(), padded_stride(out_.cols));
+}
+
+BlockEncoder::Scratch BlockEncoder::scratch() const {
+  Matrix& all = out_.scratch;
+  const int64_t first = (tile_rows_ + 2) * omp_get_thread_num(), row = first + tile_rows_;
+  return {{all.row(first), tile_rows_, out_.cols, all.cols()}, all.row(row), all.row(row + 1)};
+}
+
+void BlockEncoder::write(const float* values, int bits, int64_t row) {
+  const int64_t cols = out_.cols;
+  int8_t* codes = out_.row(row);
+  RowConstants& constants = out_.constants[static_cast<size_t>(row)];
+  out_.limits[static_cast<size_t>(row)] = static_cast<uint8_t>(bits == 0 ? 0 : 1 << (bits - 1));
+  std::fill(codes + (bits == 0 ? 0 : cols), codes + out_.stride, int8_t{0});
+  constants = {};
+  if (bits == 0) return;
+  const Grid grid = make_grid(range_of({values, static_cast<size_t>(cols)}), bits, spec_.symmetric,
+                              static_cast<float>(spec_.clip));
+  constants.scale = grid.scale;
+  constants.offset = grid.zero_point() - (1 << (bits - 1));
+  constants.sum = kernels().quantize_s8(values, codes, cols, grid.inverse, grid.low, grid.high,
+                                        constants.offset);
+}
+
+/// `levels` levels of L on rows [first, first + rows) of the block.
+FloatView BlockEncoder::lift_tile(int64_t first, int64_t rows, int levels,
+                                  const Scratch& memory) const {
+  const FloatView tile = memory.tile.rows_from(0, rows);
+  ConstFloatView from = source_.view().rows_from(block_.first + first, rows);
+  if (!source_.plain() || first < block_.sinks) {
+    for (int64_t i = 0; i < rows; ++i) source_.load(token(first + i), tile.row(i), memory.work);
+    from = tile;
+  }
+  kernels().haar_lift(from.data, from.stride, tile.data, tile.stride, rows, tile.cols, levels);
+  return tile;
+}
+
+/// As many levels as stay in cache tile by tile; the approximations are transformed further
+/// afterwards.
+void BlockEncoder::lifted(std::span<const uint8_t> bits, int levels) {
+  const int64_t cols = std::max<int64_t>(1, out_.cols), count = block_.count;
+  levels = std::min(levels, haar_max_levels(count));
+  const int low = std::min(levels, std::max(1, floor_log2(kTileFloats / cols)));
+  const int64_t run = int64_t{1} << low;
+  const int64_t rows = std::max(run, int64_t{1} << floor_log2(kElementsPerTask / cols));
+  const auto bits_of = [&](int64_t t) {
+    return bits[static_cast<size_t>(haar_row(t, count, levels))];
+  };
+  reserve(low == 0 ? 0 : rows);
+  if (levels > low) out_.coarse.reshape((count + run - 1) / run, out_.cols);
+  parallel_for((count + rows - 1) / rows, [&](int64_t task) {
+    const int64_t first = task * rows, end = std::min(first + rows, count);
+    const Scratch memory = scratch();
+    const FloatView tile = low > 0 ? lift_tile(first, end - first, low, memory) : FloatView{};
+    for (int64_t t = first; t < end; ++t) {
+      const float* values =
+          low > 0 ? tile.row(t - first) : source_.get(token(t), memory.row, memory.work);
+      if (levels > low && t % run == 0)
+        std::copy_n(values, out_.cols, out_.coarse.row(t / run));
+      else
+        write(values, bits_of(t), first_row_ + t);
+    }
+  });
+  if (levels == low) return;
+  haar_lift(out_.coarse.view(), levels - low);
+  parallel_ranges(out_.coarse.rows(), kElementsPerTask / cols, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      write(out_.coarse.row(i), bits_of(i * run), first_row_ + i * run);
+  });
+}
+
+void BlockEncoder::generic(std::span<const uint8_t> bits, const SequenceTransform& transform) {
+  const int64_t grain = kElementsPerTask / std::max<int64_t>(1, out_.cols);
+  out_.coarse.reshape(block_.count, out_.cols);
+  reserve(0);
+  parallel_ranges(block_.count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      source_.load(token(t), out_.coarse.row(t), scratch().work);
+  });
+  transform.forward(out_.coarse.view(), 0);
+  parallel_ranges(block_.count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      write(out_.coarse.row(i), bits[static_cast<size_t>(i)], first_row_ + i);
+  });
+}
+
+void BlockEncoder::sinks() {
+  reserve(0);
+  const Scratch memory = scratch();
+  for (int64_t i = 0; i < block_.sinks; ++i)
+    write(source_.get(block_.first + i, memory.row, memory.work), kSinkBits, first_row_ + i);
+}
+
+}  // namespace
+
+void TokenQuantizer::encode(ConstFloatView x, int64_t position, const InputTransform& input,
+                            ActivationCodes& out) const {
+  if (!can_encode())
+    throw_argument("encode: expected a quantizer of at most 8 bits with one scale per row, got {}",
+                   active() ? "blocks of columns" : "16 bits");
+  if (x.cols > kMaxCols)
+    throw_argument("encode: expected at most {} columns, got {}", kMaxCols, x.cols);
+  const RowSource source(x, input);
+  const std::vector<TokenBlock> blocks = token_blocks(spec_.sequence, x.rows, position);
+  int64_t rows = 0;
+  for (const TokenBlock& block : blocks)
+    rows += block.sinks + (block.sinks == block.count ? 0 : block.count);
+  out.reshape(x.rows, rows, x.cols);
+  int64_t row = 0;
+  for (const TokenBlock& block : blocks) {
+    if (block.sinks < block.count) {
+      const Widths bits = widths(block.count, block.sinks);
+      BlockEncoder encoder(source, spec_.quantizer, block, row, out);
+      CodeRun run{.first_row = row, .first_token = block.first, .rows = block.count};
+      if (transform_->lifted) {
+        run.levels = std::min(block_levels(spec_, block.count), haar_max_levels(block.count));
+        encoder.lifted(*bits, run.levels);
+      } else {
+        run.generic = transform_;
+        encoder.generic(*bits, *transform_);
+      }
+      out.runs.push_back(run);
+      row += block.count;
+    }
+    if (block.sinks == 0) continue;
+    BlockEncoder(source, spec_.quantizer, block, row, out).sinks();
+    out.runs.push_back({.first_row = row, .first_token = block.first, .rows = block.sinks});
+    row += block.sinks;
+  }
+}
+
+}  // namespace stamp
