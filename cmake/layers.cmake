@@ -33,6 +33,24 @@ function(stamp_tests layer)
   gtest_discover_tests(test_${layer} PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
 endfunction()
 
+# stamp_object_tests(ISA...): checks of the compiled kernels. Only a release build without sanitizers
+# can keep sums in registers.
+function(stamp_object_tests)
+  if(NOT TARGET stamp_kernels_avx2)
+    return()
+  endif()
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  add_test(NAME kernels.isa_symbols
+           COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/check_isa_symbols.py ${CMAKE_BINARY_DIR})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    foreach(isa ${ARGN})
+      add_test(NAME kernels.no_spills.${isa} COMMAND_EXPAND_LISTS
+               COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/check_no_spills.py
+                       $<TARGET_OBJECTS:stamp_kernels_${isa}>)
+    endforeach()
+  endif()
+endfunction()
+
 # The command line as a whole: scripts tests/cli/*.sh, called with the program's path.
 function(stamp_cli_tests)
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)

@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<const KernelTable*, std::size(kAllIsas)> kTables = {
     &kScalarKernels,
 #if defined(__x86_64__)
-    &kAvx2Kernels,   &kAvxVnniKernels, &kAvx512Kernels, &kAvx512VnniKernels,
+    &kAvx2Kernels,   &kAvxVnniKernels, &kAvx512Kernels, &kAvx512VnniKernels, &kAmxKernels,
 #endif
 };
 

@@ -11,6 +11,8 @@
 #include "stamp/kernels/simd/gemv.inl"
 #include "stamp/kernels/simd/panel.inl"
 #include "stamp/kernels/simd/pair_gemm.inl"
+#include "stamp/kernels/simd/peak.inl"
+#include "stamp/kernels/simd/peak_f32.inl"
 // clang-format on
 
 namespace stamp {
@@ -32,6 +34,9 @@ constinit const KernelTable kAvx2Kernels = {
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,
     .unpack_u4 = unpack_u4,
+    .peak_dot_s8u8 = peak_dot_s8u8,
+    .peak_fma_f32 = peak_fma_f32,
+    .dependent_adds = dependent_adds,
 };
 
 }  // namespace stamp

@@ -5,6 +5,7 @@
 #include "stamp/kernels/scalar/clip_error.h"
 #include "stamp/kernels/scalar/decode.h"
 #include "stamp/kernels/scalar/integer.h"
+#include "stamp/kernels/scalar/peak.h"
 #include "stamp/kernels/scalar/quantize.h"
 #include "stamp/kernels/scalar/transform.h"
 #include "stamp/kernels/tables.h"
@@ -91,6 +92,9 @@ constinit const KernelTable kScalarKernels = {
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,
     .unpack_u4 = unpack_u4,
+    .peak_dot_s8u8 = peak_dot_s8u8,
+    .peak_fma_f32 = peak_fma_f32,
+    .dependent_adds = dependent_adds,
     .haar_lift = haar_lift,
     .haar_unlift = haar_unlift,
     .walsh = walsh,

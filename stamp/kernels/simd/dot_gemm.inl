@@ -9,18 +9,17 @@ namespace {
 constexpr int kDotRows = 6;
 // 6 x 4 accumulators of 32 registers, or 6 x 2 of 16; the rest holds the panel and a broadcast.
 constexpr int kDotVectors = kIntRegisters / 8;
-constexpr int kNibbleSums = kIntRegisters == 32 ? 24 : 8;
+constexpr int kNibbleRegisters = kIntRegisters == 32 ? 28 : 12;  // for sums and a half of the panel
 constexpr int kNibbleRows = kIntRegisters == 32 ? 6 : 4;
 // The nibble panel is walked in blocks that stay in L1, so that tiles after the first cost no
 // memory traffic.
 constexpr int64_t kNibbleBlock = 1024;
-constexpr int64_t kNibblePrefetch = 4096;  // bytes
 
 /// c[Rows, kDotVectors vectors] (+)= a[Rows, k] panel. Meanwhile the rows of the next tile are
 /// fetched: they come from L2 or beyond, and waiting for them costs 6 % of the peak.
 template <int Rows>
-void dot_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
-              int64_t k, int accumulate) {
+[[gnu::noinline]] void dot_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
+                                int64_t ldc, int64_t k, int accumulate) {
   constexpr int64_t kLine = 64;
   Int sum[Rows][kDotVectors];
 #pragma GCC unroll 8
@@ -41,10 +40,12 @@ void dot_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, in
       for (int i = 0; i < Rows; ++i) {
         const Int s = broadcast_4(a + i * lda);
 #pragma GCC unroll 8
-        for (int v = 0; v < kDotVectors; ++v) sum[i][v] = dot(sum[i][v], u[v], s);
+        for (int v = 0; v < kDotVectors; ++v)
+          sum[i][v] = dot(sum[i][v], u[v], s), opaque(sum[i][v]);
       }
     }
   }
+  opaque(c);
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
@@ -62,9 +63,9 @@ void gemm_s8u8(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
 /// The same over k (a multiple of 8) rows of a nibble panel. Where registers allow, low and high
 /// nibbles have accumulators of their own: few rows would wait for the latency of the dot product.
 template <int Rows, int Vectors>
-void nibble_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
-                 int64_t k, bool accumulate) {
-  constexpr int kHalves = 2 * Rows * Vectors <= kNibbleSums ? 2 : 1;
+[[gnu::noinline]] void nibble_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
+                                   int64_t ldc, int64_t k, bool accumulate) {
+  constexpr int kHalves = (2 * Rows + 1) * Vectors <= kNibbleRegisters ? 2 : 1;
   Int sum[kHalves][Rows][Vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
@@ -73,21 +74,20 @@ void nibble_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
       sum[kHalves - 1][i][v] = zero_int();
       sum[0][i][v] = accumulate ? load_int(c + i * ldc + v * kIntLanes) : zero_int();
     }
-  for (int64_t p = 0; p < k; p += 8, panel += kGroupBytes) {
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) {
-      const uint8_t* at = panel + v * 4 * kIntLanes;
-      _mm_prefetch(reinterpret_cast<const char*>(at + kNibblePrefetch), _MM_HINT_T0);
-      const Int both = load_int(at), low = low_nibbles(both), high = high_nibbles(both);
+  for (int64_t p = 0; p < k; p += 8, panel += kGroupBytes)
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      Int u[Vectors];
+      load_nibbles<Vectors>(panel, half, u);
+      Int(&sums)[Rows][Vectors] = sum[half * (kHalves - 1)];
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
-        Int& first = sum[0][i][v];
-        Int& second = sum[kHalves - 1][i][v];
-        first = dot(first, low, broadcast_4(a + i * lda + p));
-        second = dot(second, high, broadcast_4(a + i * lda + p + 4));
+        const Int s = broadcast_4(a + i * lda + p + 4 * half);
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) sums[i][v] = dot(sums[i][v], u[v], s), opaque(sums[i][v]);
       }
     }
-  }
+  opaque(c);
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
@@ -104,7 +104,7 @@ void gemm_s8u4(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
   do {
     const int64_t block = k - p < kNibbleBlock ? k - p : kNibbleBlock;
     for_row_tiles<kNibbleRows>(m, [&]<int Rows>(int64_t i) {
-      constexpr int kVectors = vectors_for(Rows, kNibbleSums);
+      constexpr int kVectors = vectors_for(Rows + 1, kNibbleRegisters);
       for (int64_t j = 0; j < kPanel; j += kVectors * kIntLanes)
         nibble_tile<Rows, kVectors>(a + i * lda + p, lda, panel + p * kPanel / 2 + 4 * j,
                                     c + i * ldc + j, ldc, block, p > 0);

@@ -19,6 +19,8 @@ inline int64_t pairs_in_16_bits(const uint8_t* a_limit, int64_t m, int u_limit) 
   return 32767 / (2 * limit * u_limit);
 }
 
+inline Int dot(Int sum, Int u, Int s) { return add_16(sum, multiply_pairs_8(u, s)); }
+
 inline void add_to(int32_t* c, Int sum) { store_int(c, add_32(load_int(c), sum)); }
 
 inline void clear_rows(int32_t* c, int64_t ldc, int64_t m) {
@@ -28,8 +30,8 @@ inline void clear_rows(int32_t* c, int64_t ldc, int64_t m) {
 
 /// c[Rows, kPairVectors vectors] += a[Rows, k] panel, summed in 16 bits.
 template <int Rows>
-void pair_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
-               int64_t k) {
+[[gnu::noinline]] void pair_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
+                                 int64_t ldc, int64_t k) {
   Int sum[Rows][kPairVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
@@ -43,8 +45,7 @@ void pair_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
     for (int i = 0; i < Rows; ++i) {
       const Int s = broadcast_4(a + i * lda + p);
 #pragma GCC unroll 8
-      for (int v = 0; v < kPairVectors; ++v)
-        sum[i][v] = add_16(sum[i][v], multiply_pairs_8(u[v], s));
+      for (int v = 0; v < kPairVectors; ++v) sum[i][v] = dot(sum[i][v], u[v], s), opaque(sum[i][v]);
     }
   }
 #pragma GCC unroll 8
@@ -56,8 +57,8 @@ void pair_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
 
 /// The same for any bytes: even and odd ones apart, in 16 bits; a product of two pairs fits 32.
 template <int Rows>
-void wide_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
-               int64_t k) {
+[[gnu::noinline]] void wide_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
+                                 int64_t ldc, int64_t k) {
   Int sum[Rows][kPairVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
@@ -76,8 +77,8 @@ void wide_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
       const Int s = broadcast_4(a + i * lda + p), s_even = even_signed(s), s_odd = odd_signed(s);
 #pragma GCC unroll 8
       for (int v = 0; v < kPairVectors; ++v) {
-        sum[i][v] = add_32(sum[i][v], multiply_pairs_16(even[v], s_even));
-        sum[i][v] = add_32(sum[i][v], multiply_pairs_16(odd[v], s_odd));
+        sum[i][v] = add_32(sum[i][v], multiply_pairs_16(even[v], s_even)), opaque(sum[i][v]);
+        sum[i][v] = add_32(sum[i][v], multiply_pairs_16(odd[v], s_odd)), opaque(sum[i][v]);
       }
     }
   }
@@ -108,25 +109,24 @@ void gemm_s8u8(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, i
 
 /// c[Rows, kPairVectors vectors] += a[Rows, k] panel over a nibble panel, summed in 16 bits.
 template <int Rows>
-void nibble_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c, int64_t ldc,
-                 int64_t k) {
-  constexpr int64_t kPrefetch = 4096;
+[[gnu::noinline]] void nibble_tile(const int8_t* a, int64_t lda, const uint8_t* panel, int32_t* c,
+                                   int64_t ldc, int64_t k) {
   Int sum[Rows][kPairVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
     for (int v = 0; v < kPairVectors; ++v) sum[i][v] = zero_int();
   for (int64_t p = 0; p < k; p += 8, panel += kGroupBytes)
-#pragma GCC unroll 8
-    for (int v = 0; v < kPairVectors; ++v) {
-      const uint8_t* at = panel + v * 4 * kIntLanes;
-      _mm_prefetch(reinterpret_cast<const char*>(at + kPrefetch), _MM_HINT_T0);
-      const Int both = load_int(at), low = low_nibbles(both), high = high_nibbles(both);
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      Int u[kPairVectors];
+      load_nibbles<kPairVectors>(panel, half, u);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
-        const int8_t* s = a + i * lda + p;
-        sum[i][v] = add_16(sum[i][v], multiply_pairs_8(low, broadcast_4(s)));
-        sum[i][v] = add_16(sum[i][v], multiply_pairs_8(high, broadcast_4(s + 4)));
+        const Int s = broadcast_4(a + i * lda + p + 4 * half);
+#pragma GCC unroll 8
+        for (int v = 0; v < kPairVectors; ++v)
+          sum[i][v] = dot(sum[i][v], u[v], s), opaque(sum[i][v]);
       }
     }
 #pragma GCC unroll 8

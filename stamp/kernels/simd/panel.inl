@@ -9,6 +9,20 @@ constexpr int64_t kPanel = 64;               // columns
 constexpr int64_t kGroupBytes = 4 * kPanel;  // of four rows of k as bytes, of eight as nibbles
 constexpr int kPanelVectors = static_cast<int>(kPanel / kIntLanes);
 
+/// Hides where a value comes from: the optimizer can neither merge it with an equal one nor move
+/// what computes it. After every step of an accumulator this keeps GCC from computing all products
+/// first, which spills them.
+template <class T>
+inline void opaque(T& x) {
+  __asm__ volatile("" : "+v"(x));
+}
+/// The same for a pointer; before results are stored it keeps their addresses out of the registers
+/// that the loop needs.
+template <class T>
+inline void opaque(T*& p) {
+  __asm__ volatile("" : "+r"(p));
+}
+
 template <int Rows, class Body>
 inline void last_rows(int64_t rows, int64_t first, const Body& body) {
   if constexpr (Rows > 0) {
@@ -25,11 +39,27 @@ inline void for_row_tiles(int64_t m, const Body& body) {
   last_rows<Max - 1>(m - first, first, body);
 }
 
-/// The most vectors of a panel row, a power of two, so that Rows tiles of them fit `registers`.
+/// The most vectors of a panel row, a power of two, so that `rows` rows of them fit `registers`.
 constexpr int vectors_for(int rows, int registers) {
   int vectors = kPanelVectors;
   while (vectors > 1 && rows * vectors > registers) vectors /= 2;
   return vectors;
+}
+
+/// The low (half 0) or high nibbles of `Vectors` vectors. Both halves load: keeping the bytes would
+/// cost registers. With half 0, what comes a few KB later is fetched.
+template <int Vectors>
+inline void load_nibbles(const uint8_t* panel, int half, Int* u) {
+  constexpr int64_t kAhead = 4096, kLine = 64;
+  opaque(panel);
+#pragma GCC unroll 8
+  for (int v = 0; v < Vectors; ++v) {
+    const uint8_t* at = panel + v * 4 * kIntLanes;
+    if (half == 0 && v * 4 * kIntLanes % kLine == 0)
+      _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
+    u[v] = half == 0 ? low_nibbles(load_int(at)) : high_nibbles(load_int(at));
+    opaque(u[v]);
+  }
 }
 
 void unpack_u4(const uint8_t* nibbles, uint8_t* bytes, int64_t k) noexcept {
