@@ -97,6 +97,7 @@ struct Tokenizer::Impl {
   std::vector<std::string> bytes;  // by id; empty where there is no token
   std::vector<bool> special;       // by id
   std::unordered_map<std::string, int32_t> added_ids;
+  int32_t eos_id = -1;
 };
 
 Tokenizer::Tokenizer() = default;
@@ -105,8 +106,12 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
+  TokenizerSpec spec = read_tokenizer_file(directory / "tokenizer.json");
+  const TokenizerConfig config = read_tokenizer_config(directory);
+  apply_config(spec, config, (directory / "tokenizer_config.json").string());
   Tokenizer result;
-  result.impl_ = std::make_unique<Impl>(read_tokenizer_file(directory / "tokenizer.json"));
+  result.impl_ = std::make_unique<Impl>(std::move(spec));
+  result.impl_->eos_id = result.id_of(config.special_token("eos_token"));
   return result;
 }
 
@@ -144,6 +149,8 @@ int32_t Tokenizer::id_of(std::string_view token) const {
 }
 
 int32_t Tokenizer::bos_id() const { return impl_->prefix.empty() ? -1 : impl_->prefix.front(); }
+
+int32_t Tokenizer::eos_id() const { return impl_->eos_id; }
 
 int64_t Tokenizer::size() const { return static_cast<int64_t>(impl_->bytes.size()); }
 

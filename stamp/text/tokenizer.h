@@ -12,10 +12,11 @@ namespace stamp {
 
 class Tokenizer {
  public:
-  /// Reads DIR/tokenizer.json. Supported: model BPE with byte-level pre-tokenizer, Split regexes
-  /// (PCRE2), NFC normaliser, added tokens (lstrip, rstrip, single_word, normalized), merges as
-  /// strings or pairs, `ignore_merges`, TemplateProcessing. Everything else in the file that
-  /// changes ids is a std::runtime_error that names key and value.
+  /// Reads DIR/tokenizer.json, and DIR/tokenizer_config.json if there is one. Supported: model BPE
+  /// with byte-level pre-tokenizer, Split regexes (PCRE2), NFC normaliser, added tokens (lstrip,
+  /// rstrip, single_word, normalized), merges as strings or pairs, `ignore_merges`,
+  /// TemplateProcessing. Everything else in the file that changes ids is a std::runtime_error that
+  /// names key and value.
   static Tokenizer load(const std::filesystem::path& directory);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -34,6 +35,8 @@ class Tokenizer {
   int32_t id_of(std::string_view token) const;
   /// BOS id when the template prepends one, else -1.
   int32_t bos_id() const;
+  /// Id of tokenizer_config.json's eos_token, else -1.
+  int32_t eos_id() const;
   /// Largest id + 1.
   int64_t size() const;
 

@@ -1,5 +1,6 @@
 #include "stamp/text/tokenizer_file.h"
 
+#include <algorithm>
 #include <functional>
 #include <unordered_set>
 
@@ -188,7 +189,37 @@ void check_ids(const TokenizerSpec& spec, const std::string& where) {
       if (!ids.contains(id)) throw_runtime("{}: the template uses the unknown id {}", where, id);
 }
 
+int32_t id_of(const TokenizerSpec& spec, const std::string& content) {
+  for (const AddedToken& token : spec.added_tokens)
+    if (token.content == content) return token.id;
+  const auto found = spec.vocabulary.find(content);
+  return found == spec.vocabulary.end() ? -1 : found->second;
+}
+
+/// Ids beside a text when tokenizer_config.json says whether `key` stands there.
+std::vector<int32_t> configured_side(const TokenizerSpec& spec, const TokenizerConfig& config,
+                                     bool present, const char* key, const std::string& where) {
+  const std::string content = config.special_token(key);
+  if (!present || content.empty()) return {};
+  const int32_t id = id_of(spec, content);
+  if (id < 0) throw_runtime("{}: '{}' is '{}', which is no token", where, key, content);
+  return {id};
+}
+
 }  // namespace
+
+void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std::string& where) {
+  for (const AddedToken& token : config.added_tokens) {
+    const bool known = std::any_of(spec.added_tokens.begin(), spec.added_tokens.end(),
+                                   [&](const AddedToken& other) { return other.id == token.id; });
+    if (!known) spec.added_tokens.push_back(token);
+  }
+  if (config.add_bos_token)
+    spec.prefix = configured_side(spec, config, *config.add_bos_token, "bos_token", where);
+  if (config.add_eos_token)
+    spec.suffix = configured_side(spec, config, *config.add_eos_token, "eos_token", where);
+  check_ids(spec, where);
+}
 
 TokenizerSpec read_tokenizer_file(const std::filesystem::path& path) {
   const Json json = read_json(path);

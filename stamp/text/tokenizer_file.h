@@ -8,6 +8,7 @@
 
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
+#include "stamp/text/tokenizer_config.h"
 
 namespace stamp {
 
@@ -24,5 +25,9 @@ struct TokenizerSpec {
 /// Reads a byte-level BPE tokenizer. Throws std::runtime_error naming file, key and value for
 /// anything that Tokenizer does not support, and for ids that clash or are no sensible index.
 TokenizerSpec read_tokenizer_file(const std::filesystem::path& path);
+
+/// Adds the tokens of `config` that tokenizer.json lacks; its add_bos_token and add_eos_token, when
+/// present, decide what stands before and after a text. Throws like read_tokenizer_file().
+void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std::string& where);
 
 }  // namespace stamp

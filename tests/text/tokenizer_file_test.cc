@@ -148,5 +148,42 @@ TEST(TokenizerFile, RefusesBrokenStructure) {
   EXPECT_HAS(runtime_error_of([&] { Tokenizer::load(dir.path()); }), "tokenizer.json: cannot open");
 }
 
+/// The small tokenizer with a tokenizer_config.json.
+Tokenizer load_with(const std::string& config) {
+  const TempDirectory dir;
+  dir.write("tokenizer.json", small().dump());
+  dir.write("tokenizer_config.json", config);
+  return Tokenizer::load(dir.path());
+}
+
+TEST(TokenizerConfig, DecidesWhatStandsBesideAText) {
+  EXPECT_EQ(load_with(R"({"bos_token": "<s>"})").encode("ab"), (Ids{258, 256}));
+  EXPECT_EQ(load_with(R"({"bos_token": "<s>", "add_bos_token": false})").encode("ab"), Ids{256});
+  const Tokenizer both = load_with(
+      R"({"bos_token": {"content": "a"}, "eos_token": "<s>", "add_bos_token": true,
+          "add_eos_token": true})");
+  EXPECT_EQ(both.encode("ab"), (Ids{'a', 256, 258}));
+  EXPECT_EQ(both.bos_id(), 'a');
+  EXPECT_EQ(both.eos_id(), 258);
+  EXPECT_EQ(load_with(R"({"bos_token": null, "add_bos_token": true})").encode("ab"), Ids{256});
+  EXPECT_EQ(load_with("{}").eos_id(), -1);
+}
+
+TEST(TokenizerConfig, AddsTokens) {
+  const Tokenizer tokenizer = load_with(
+      R"({"added_tokens_decoder": {"258": {"content": "<s>", "special": true},
+                                   "260": {"content": "<x>", "special": true}}})");
+  EXPECT_EQ(tokenizer.encode("a<x>b", false), (Ids{'a', 260, 'b'}));
+  EXPECT_TRUE(tokenizer.is_special(260));
+  EXPECT_EQ(tokenizer.size(), 261);
+}
+
+TEST(TokenizerConfig, ClashesAreErrors) {
+  for (const auto& [config, part] :
+       {std::pair(R"({"added_tokens_decoder": {"97": {"content": "<x>"}}})", "clashes"),
+        std::pair(R"({"bos_token": "<none>", "add_bos_token": true})", "bos_token")})
+    EXPECT_NE(runtime_error_of([&] { load_with(config); }).find(part), std::string::npos) << config;
+}
+
 }  // namespace
 }  // namespace stamp

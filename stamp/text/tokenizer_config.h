@@ -1,0 +1,30 @@
+#pragma once
+// tokenizer_config.json, and the chat templates beside it.
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "stamp/text/added_tokens.h"
+
+namespace stamp {
+
+struct TokenizerConfig {
+  /// Texts by name: bos_token, eos_token, unk_token, ...; those that are null are left out.
+  std::vector<std::pair<std::string, std::string>> special_tokens;
+  /// When present they replace the template of tokenizer.json.
+  std::optional<bool> add_bos_token, add_eos_token;
+  std::vector<AddedToken> added_tokens;  // of added_tokens_decoder
+  /// Sources by name; a single one is called "default". chat_template.jinja goes first.
+  std::vector<std::pair<std::string, std::string>> chat_templates;
+
+  /// Text of a special token, empty when there is none.
+  std::string special_token(const std::string& name) const;
+};
+
+/// Reads DIR/tokenizer_config.json and DIR/chat_template.jinja, each if it exists. Throws
+/// std::runtime_error naming file, key and value for what is not as transformers writes it.
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
+
+}  // namespace stamp
