@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "stamp/core/error.h"
+#include "stamp/nn/integer_matmul.h"
+#include "stamp/nn/layers.h"
 #include "stamp/nn/matmul.h"
 #include "stamp/nn/row_loop.h"
 #include "stamp/nn/site_statistics.h"
@@ -19,11 +21,16 @@ bool is_excluded(const Recipe& recipe, const std::vector<LinearWeight>& weights)
   });
 }
 
+Shape weight_shape(const LinearWeight& weight) {
+  if (weight.stored) return {weight.stored->out_dim, weight.stored->in_dim};
+  return weight.weight.shape;
+}
+
 void check_shapes(const std::string& site, const std::vector<LinearWeight>& weights) {
   if (weights.empty()) throw_argument("{}: a linear needs at least one weight", site);
   for (const LinearWeight& part : weights) {
-    const Shape& shape = part.weight.shape;
-    if (shape.size() != 2 || shape[1] < 1 || shape[1] != weights[0].weight.shape[1])
+    const Shape shape = weight_shape(part);
+    if (shape.size() != 2 || shape[1] < 1 || shape[1] != weight_shape(weights[0])[1])
       throw_argument("{}: expected a weight [out_dim, in_dim] with the in_dim of its group, got {}",
                      part.name, to_string(shape));
     if (part.bias && part.bias->shape != Shape{shape[0]})
@@ -59,6 +66,10 @@ std::vector<float> centering_mean(const std::string& site, const Recipe& recipe,
   return statistics.mean;
 }
 
+bool packable(const WeightSpec& spec) {
+  return spec.bits <= 8 && spec.symmetric && spec.group % 8 == 0;
+}
+
 }  // namespace
 
 TensorView Linear::Part::weight() const {
@@ -67,35 +78,70 @@ TensorView Linear::Part::weight() const {
 }
 
 Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
-               const Calibration* calibration, int64_t head_dim)
+               const Calibration* calibration, int64_t head_dim, Execution execution)
     : site_(std::move(site)),
       excluded_(!recipe.is_plain() && is_excluded(recipe, weights)),
       quantizer_(TokenSpec{}) {
   check_shapes(site_, weights);
-  in_dim_ = weights[0].weight.shape[1];
+  in_dim_ = weight_shape(weights[0])[1];
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
   quantizer_ = make_token_quantizer(own.activations, site_, calibration);
   mean_ = centering_mean(site_, own, calibration, in_dim_);
   rotate_ = own.feature == "hadamard" && (quantizer_.active() || own.weights.bits < 16);
   if (rotate_) hadamard_ = plan_hadamard(in_dim_, head_dim);
+  arithmetic_ = choose(own, execution);
   for (LinearWeight& weight : weights) parts_.push_back(make_part(std::move(weight), own.weights));
 }
 
-Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) const {
-  Part part{std::move(source), {}, {}};
-  part.bias = load_bias(part.source.bias);
+Linear::Arithmetic Linear::choose(const Recipe& recipe, Execution execution) const {
+  if (!rotate_ && !quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
+  if (execution == Execution::kSimulated || !packable(recipe.weights))
+    return Arithmetic::kSimulated;
+  if (!quantizer_.active()) return Arithmetic::kFixedPoint;
+  return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kSimulated;
+}
+
+/// The rotated, quantized values of a part, and its bias with the centering term.
+void Linear::load_values(Part& part, const WeightSpec& spec) const {
+  if (part.source.stored) {
+    part.converted.reshape(part.out_dim, in_dim_);
+    dequantize(*part.source.stored, 0, part.converted.view());
+    return;
+  }
   if (rotate_ || spec.bits < 16) part.converted = widened(part.source.weight);
   if (rotate_) apply_hadamard(part.converted.view(), hadamard_);
   if (!mean_.empty()) {
-    std::vector<float> centered(static_cast<size_t>(part.source.weight.shape[0]));
-    const int64_t out_dim = static_cast<int64_t>(centered.size());
+    std::vector<float> centered(static_cast<size_t>(part.out_dim));
     matmul_transposed({mean_.data(), 1, in_dim_, in_dim_}, part.weight(), part.bias,
-                      {centered.data(), 1, out_dim, out_dim}, false);
+                      {centered.data(), 1, part.out_dim, part.out_dim}, false);
     part.bias = std::move(centered);
   }
-  if (spec.bits < 16) fake_quantize_weight(part.converted.view(), spec);
+}
+
+Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) const {
+  Part part;
+  part.out_dim = weight_shape(source)[0];
+  part.bias = load_bias(source.bias);
+  part.source = std::move(source);
+  if (integer() && part.source.stored) {
+    part.packed = PackedWeight(*part.source.stored);
+    return part;
+  }
+  load_values(part, spec);
+  if (integer()) {
+    part.packed = PackedWeight(quantize_weight(part.converted.view(), spec).view);
+    part.converted = {};
+  } else if (spec.bits < 16 && !part.source.stored) {
+    fake_quantize_weight(part.converted.view(), spec);
+  }
   return part;
+}
+
+void Linear::check_input(ConstFloatView x, size_t outputs) const {
+  if (x.cols != in_dim_ || outputs != parts_.size())
+    throw_argument("{}: expected x [tokens, {}] and {} outputs, got [{}, {}] and {}", site_,
+                   in_dim_, parts_.size(), x.rows, x.cols, outputs);
 }
 
 ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const {
@@ -111,36 +157,104 @@ ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matri
   return scratch.view();
 }
 
-void Linear::forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
-                     ForwardContext& context) const {
-  if (x.cols != in_dim_ || outputs.size() != parts_.size())
-    throw_argument("{}: expected x [tokens, {}] and {} outputs, got [{}, {}] and {}", site_,
-                   in_dim_, parts_.size(), x.rows, x.cols, outputs.size());
-  if (context.observer) context.observer->on_input(site_, x, position);
-  const ConstFloatView input = quantized_input(x, position, context.scratch);
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    const TensorView weight = parts_[i].weight();
-    outputs[i]->reshape(x.rows, weight.shape[0]);
-    matmul_transposed(input, weight, parts_[i].bias, outputs[i]->view(),
-                      context.compute == Compute::kBF16);
-  }
-  if (context.observer && context.observer->wants_linear_error())
-    report_errors(x, outputs, context);
+void Linear::encode(ConstFloatView x, int64_t position, ForwardContext& context) const {
+  const PhaseScope scope(context.phases, Phase::kQuantize);
+  if (arithmetic_ == Arithmetic::kCodes)
+    return quantizer_.encode(x, position, {rotation(), mean_}, context.codes);
+  encode_fixed_point(quantized_input(x, position, context.scratch), context.fixed_point);
 }
 
-void Linear::report_errors(ConstFloatView x, std::span<Matrix* const> outputs,
+void Linear::multiply(std::span<const IntegerProduct> products, bool add,
+                      ForwardContext& context) const {
+  const PhaseScope scope(context.phases, Phase::kGemm);
+  if (arithmetic_ == Arithmetic::kCodes) return integer_matmul(context.codes, products, add);
+  integer_matmul(context.fixed_point, products, add);
+}
+
+void Linear::run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,
+                 ForwardContext& context) const {
+  check_input(x, outputs.size());
+  if (context.observer) context.observer->on_input(site_, x, position);
+  if (integer()) {
+    std::vector<IntegerProduct> products;
+    for (size_t i = 0; i < parts_.size(); ++i)
+      products.push_back({&parts_[i].packed, parts_[i].bias, outputs[i]});
+    encode(x, position, context);
+    return multiply(products, add, context);
+  }
+  ConstFloatView input;
+  {
+    const PhaseScope scope(context.phases, Phase::kQuantize);
+    input = quantized_input(x, position, context.scratch);
+  }
+  const PhaseScope scope(context.phases, Phase::kGemm);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (add) context.branch.reshape(x.rows, parts_[i].out_dim);
+    const FloatView out = add ? context.branch.view() : outputs[i];
+    matmul_transposed(input, parts_[i].weight(), parts_[i].bias, out,
+                      context.compute == Compute::kBF16);
+    if (add) add_rows(outputs[i], out);
+  }
+}
+
+void Linear::forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
+                     ForwardContext& context) const {
+  check_input(x, outputs.size());
+  std::vector<FloatView> views;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    outputs[i]->reshape(x.rows, parts_[i].out_dim);
+    views.push_back(outputs[i]->view());
+  }
+  run(x, position, views, false, context);
+  if (measures_errors(context)) report_errors(x, views, context);
+}
+
+void Linear::forward_into(ConstFloatView x, int64_t position, FloatView out, bool add,
+                          ForwardContext& context) const {
+  if (!measures_errors(context)) return run(x, position, {&out, 1}, add, context);
+  Matrix y;
+  Matrix* const outputs[] = {&y};
+  forward(x, position, outputs, context);
+  for_each_row(out.rows, out.cols, [&](int64_t i) {
+    for (int64_t j = 0; j < out.cols; ++j) out(i, j) = (add ? out(i, j) : 0.0f) + y(i, j);
+  });
+}
+
+void Linear::forward_gated(ConstFloatView x, int64_t position, Matrix& out,
+                           ForwardContext& context) const {
+  if (arithmetic_ != Arithmetic::kCodes || measures_errors(context)) {
+    Matrix* const outputs[] = {&out, &context.branch};
+    forward(x, position, outputs, context);
+    return silu_multiply(out.view(), context.branch.view());
+  }
+  check_input(x, 2);
+  if (context.observer) context.observer->on_input(site_, x, position);
+  encode(x, position, context);
+  out.reshape(x.rows, parts_[0].out_dim);
+  const PhaseScope scope(context.phases, Phase::kGemm);
+  integer_matmul_gated(context.codes, {&parts_[0].packed, parts_[0].bias, {}},
+                       {&parts_[1].packed, parts_[1].bias, {}}, out.view());
+}
+
+void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                            ForwardContext& context) const {
   Matrix plain;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
-    if (!quantizer_.active() && part.converted.size() == 0) continue;
-    plain.reshape(x.rows, part.source.weight.shape[0]);
+    if (arithmetic_ == Arithmetic::kPlain || part.source.stored) continue;
+    plain.reshape(x.rows, part.out_dim);
     matmul_transposed(x, part.source.weight, load_bias(part.source.bias), plain.view(),
                       context.compute == Compute::kBF16);
     Sqnr sqnr;
-    sqnr.add(plain.view(), outputs[i]->view());
+    sqnr.add(plain.view(), outputs[i]);
     context.observer->on_linear_error(part.source.name, sqnr);
   }
+}
+
+int64_t Linear::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const Part& part : parts_) bytes += integer() ? part.packed.bytes() : part.weight().bytes();
+  return bytes;
 }
 
 BitCount Linear::count_bits(int64_t tokens) const { return quantizer_.count_bits(tokens, in_dim_); }

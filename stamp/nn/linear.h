@@ -8,9 +8,13 @@
 
 #include "stamp/core/phase_timer.h"
 #include "stamp/core/tensor.h"
+#include "stamp/nn/integer_matmul.h"
+#include "stamp/quant/activation_codes.h"
 #include "stamp/quant/calibration.h"
 #include "stamp/quant/feature_transform.h"
+#include "stamp/quant/fixed_point.h"
 #include "stamp/quant/metrics.h"
+#include "stamp/quant/packed_weight.h"
 #include "stamp/quant/recipe.h"
 #include "stamp/quant/stored_weight.h"
 #include "stamp/quant/token_quantizer.h"
@@ -42,12 +46,19 @@ struct Observer {
 
 enum class Compute { kF32, kBF16 };
 
+/// How a quantized recipe is executed: with packed integers wherever the recipe allows, or with
+/// fp32 values rounded to the same grids.
+enum class Execution { kInteger, kSimulated };
+
 /// Everything mutable that a forward pass needs besides the cache.
 struct ForwardContext {
   Compute compute = Compute::kF32;
   Observer* observer = nullptr;
   PhaseTimes* phases = nullptr;  // null: not timed
   Matrix scratch;                // a linear's input in its quantized form
+  Matrix branch;                 // an output on its way into another
+  ActivationCodes codes;         // the same as integers
+  FixedPointCodes fixed_point;   // a linear's unquantized input for integer weights
 };
 
 /// One weight matrix of a Linear as found in the file: plain, or quantized by this program.
@@ -62,12 +73,14 @@ struct LinearWeight {
 class Linear {
  public:
   /// `site` names the shared input. `head_dim` > 0 when the input is made of heads (o_proj). Plain
-  /// recipes keep the mapped weight and copy nothing; others keep a rotated, quantized fp32 copy.
+  /// recipes keep the mapped weight and copy nothing; others keep a rotated, quantized copy: packed
+  /// codes with kInteger (see integer()), fp32 values otherwise.
   /// When the recipe excludes one of the weights (see Recipe::exclude) the whole group stays plain,
   /// since they share their input. Throws std::invalid_argument for shapes that do not fit;
   /// std::runtime_error when calibration lacks `site` but the recipe needs it.
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
-         const Calibration* calibration, int64_t head_dim = 0);
+         const Calibration* calibration, int64_t head_dim = 0,
+         Execution execution = Execution::kInteger);
 
   /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim] starting at absolute token `position`;
   /// each output is reshaped to [tokens, out_dim_i]. X^ = Q(x R - mean) with the quantized W R, and
@@ -75,34 +88,64 @@ class Linear {
   /// not changed. outputs.size() must be parts().
   void forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
                ForwardContext& context) const;
+  /// The same for a linear with one weight: out := or, with `add`, += what forward() gives.
+  void forward_into(ConstFloatView x, int64_t position, FloatView out, bool add,
+                    ForwardContext& context) const;
+  /// out := silu(y_0) * y_1 for the outputs y of a linear with two weights of one shape.
+  void forward_gated(ConstFloatView x, int64_t position, Matrix& out,
+                     ForwardContext& context) const;
 
   int64_t in_dim() const { return in_dim_; }
   size_t parts() const { return parts_.size(); }
   const std::string& site() const { return site_; }
   /// True when the recipe left this group alone although it quantizes others.
   bool excluded() const { return excluded_; }
+  /// True when products run on integers. They do when weights have at most 8 bits, symmetric, in
+  /// groups of a multiple of 8, and the input's codes are bytes or it is not quantized (then 24-bit
+  /// fixed point).
+  bool integer() const {
+    return arithmetic_ == Arithmetic::kCodes || arithmetic_ == Arithmetic::kFixedPoint;
+  }
+  /// True when the recipe quantizes this linear but fp32 products stand for the integers.
+  bool simulated() const { return arithmetic_ == Arithmetic::kSimulated; }
+  /// Bytes of weights that one token reads.
+  int64_t weight_bytes() const;
   /// The rotation R of the input, null without one.
   const HadamardPlan* rotation() const { return rotate_ ? &hadamard_ : nullptr; }
   /// Data and scale bits of this input for a sequence; 16 per element when it is not quantized.
   BitCount count_bits(int64_t tokens) const;
 
  private:
+  enum class Arithmetic { kPlain, kSimulated, kCodes, kFixedPoint };
   struct Part {
     LinearWeight source;
-    Matrix converted;         // rotated and quantized; empty: source.weight as it is
+    int64_t out_dim = 0;
+    Matrix converted;         // rotated and quantized values; empty: packed, or source.weight
+    PackedWeight packed;      // their codes; empty unless integer()
     std::vector<float> bias;  // centering merged in; empty: none
 
     TensorView weight() const;
   };
+  Arithmetic choose(const Recipe& recipe, Execution execution) const;
   Part make_part(LinearWeight source, const WeightSpec& spec) const;
+  void load_values(Part& part, const WeightSpec& spec) const;
+  void check_input(ConstFloatView x, size_t outputs) const;
   ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
-  void report_errors(ConstFloatView x, std::span<Matrix* const> outputs,
+  void run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,
+           ForwardContext& context) const;
+  void encode(ConstFloatView x, int64_t position, ForwardContext& context) const;
+  void multiply(std::span<const IntegerProduct> products, bool add, ForwardContext& context) const;
+  void report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                      ForwardContext& context) const;
+  bool measures_errors(const ForwardContext& context) const {
+    return context.observer && context.observer->wants_linear_error();
+  }
 
   std::string site_;
   int64_t in_dim_ = 0;
   bool excluded_ = false;
   bool rotate_ = false;
+  Arithmetic arithmetic_ = Arithmetic::kPlain;
   HadamardPlan hadamard_;
   std::vector<float> mean_;  // rotated; empty: no centering
   TokenQuantizer quantizer_;

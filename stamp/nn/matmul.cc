@@ -7,6 +7,7 @@
 #include "stamp/kernels/kernels.h"
 #include "stamp/nn/onednn.h"
 #include "stamp/nn/row_loop.h"
+#include "stamp/nn/scratch.h"
 
 namespace stamp {
 namespace {
@@ -14,19 +15,6 @@ namespace {
 constexpr int64_t kGemvTokens = 8;    // up to here reading the weight is the whole cost
 constexpr int64_t kGemvRows = 16;     // rows of W that stay in L2 while all tokens use them
 constexpr int64_t kPanelRows = 1024;  // rows of a narrow weight that are widened at a time
-
-/// Memory that a thread keeps between calls: fresh pages for every product would cost some percent
-/// of it.
-void* scratch(int64_t bytes) {
-  thread_local AlignedBuffer buffer;
-  thread_local int64_t capacity = 0;
-  if (bytes > capacity) {
-    buffer = {};
-    buffer = AlignedBuffer(bytes);
-    capacity = bytes;
-  }
-  return buffer.data();
-}
 
 const void* row_of(const TensorView& weight, int64_t row) {
   const int64_t offset = row * weight.shape[1] * dtype_size(weight.dtype);

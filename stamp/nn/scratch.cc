@@ -1,0 +1,18 @@
+#include "stamp/nn/scratch.h"
+
+#include "stamp/core/tensor.h"
+
+namespace stamp {
+
+void* scratch(int64_t bytes) {
+  thread_local AlignedBuffer buffer;
+  thread_local int64_t capacity = 0;
+  if (bytes > capacity) {
+    buffer = {};
+    buffer = AlignedBuffer(bytes);
+    capacity = bytes;
+  }
+  return buffer.data();
+}
+
+}  // namespace stamp
