@@ -42,6 +42,8 @@ void run(CLI::App& app, Flags& flags) {
   CompareOptions& options = flags.options;
   if (options.text.empty())
     throw_argument("compare: --text FILE is required without --preset demo");
+  if (!options.recipes.empty() && !flags.report.empty())
+    throw_argument("compare: --out draws the grid, not the recipes of --recipes; use --json-out");
   options.bos_every_window = flags.bos == "every";
   options.bits = bit_settings(flags);
   const Comparison comparison = compare(options);
@@ -75,6 +77,10 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("--weights", flags->weights, "weight widths")->delimiter(',');
   app.add_option("--activations", flags->activations, "activation widths")->delimiter(',');
   app.add_option("--kv", flags->kv, "K/V widths")->delimiter(',');
+  app.add_option(
+         "--recipes", options.recipes,
+         "presets or recipe files to measure instead of the grid; the first is the baseline")
+      ->delimiter(',');
   app.add_option("--high-tokens", options.high_tokens, "rows at 8 bits in two_level")
       ->capture_default_str();
   app.add_option("--center", options.center, "static centering of linear inputs")

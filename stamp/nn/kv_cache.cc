@@ -12,6 +12,17 @@ KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration
   return {make(recipe.k, "k"), make(recipe.v, "v"), recipe.kv_block};
 }
 
+HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim) {
+  if (spec.bits == 16 || spec.rotation == "none") return {};
+  const int64_t group = spec.quantizer.block;
+  if (spec.rotation == "group" && (group < 1 || head_dim % group != 0))
+    throw_argument("recipe: rotation: groups of {} do not divide heads of {}", group, head_dim);
+  const int64_t order = spec.rotation == "group" ? group : head_dim & -head_dim;
+  const int64_t blocks = head_dim / order;
+  return {order, 1,
+          blocks == 1 ? fmt::format("H_{}", order) : fmt::format("I_{} x H_{}", blocks, order)};
+}
+
 BitCount count_kv_bits(const KvQuantizer& quantizer, int64_t tokens, int64_t kv_dim,
                        int64_t head_dim) {
   const int64_t block = quantizer.block > 0 ? quantizer.block : tokens;

@@ -5,6 +5,7 @@
 
 #include "stamp/core/tensor.h"
 #include "stamp/quant/calibration.h"
+#include "stamp/quant/feature_transform.h"
 #include "stamp/quant/recipe.h"
 #include "stamp/quant/token_quantizer.h"
 
@@ -20,6 +21,11 @@ struct KvQuantizer {
 /// Throws std::runtime_error when the recipe needs statistics of this layer's K or V that
 /// `calibration` lacks.
 KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration* calibration);
+
+/// How each head of K or V is rotated, its own inverse. Order 1: not at all (also when the tensor
+/// is not quantized). Throws std::invalid_argument when the group of `spec` does not divide
+/// head_dim.
+HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim);
 
 /// Bits of one layer's K and V after `tokens` tokens; rows of the open block count 16 bits per
 /// element.

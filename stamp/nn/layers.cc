@@ -54,6 +54,7 @@ void add_rows(FloatView x, ConstFloatView y) {
 void rotate_heads(FloatView x, int64_t head_dim, const HadamardPlan& plan) {
   if (head_dim < 1 || x.cols % head_dim != 0 || x.stride != x.cols)
     throw_argument("rotation: x [{}, {}] is not made of heads of {}", x.rows, x.cols, head_dim);
+  if (plan.order == 1) return;
   apply_hadamard({x.data, x.rows * (x.cols / head_dim), head_dim, head_dim}, plan);
 }
 

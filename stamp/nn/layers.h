@@ -16,7 +16,8 @@ void rms_norm_rows(ConstFloatView x, std::span<const float> weight, double eps, 
 void silu_multiply(FloatView gate, ConstFloatView up);
 /// x += y.
 void add_rows(FloatView x, ConstFloatView y);
-/// Applies the Hadamard plan to each head of x [tokens, heads * head_dim] (contiguous rows).
+/// Applies the Hadamard plan to each head of x [tokens, heads * head_dim] (contiguous rows); order
+/// 1 changes nothing.
 void rotate_heads(FloatView x, int64_t head_dim, const HadamardPlan& plan);
 
 }  // namespace stamp

@@ -5,39 +5,40 @@
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
+#include "stamp/nn/layers.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/feature_transform.h"
 
 namespace stamp {
 namespace {
 
+// The layer of a site: 3 of "layers.3.attn_in".
+int64_t layer_of(const std::string& site) { return std::stoll(site.substr(site.find('.') + 1)); }
+
 // Statistics of all sites for one recipe, gathered from the plain model's activations.
 class RecipeCollector {
  public:
   RecipeCollector(const Recipe& recipe, const LlmConfig& config)
-      : recipe_(recipe), config_(config), rotate_(recipe.feature == "hadamard") {}
+      : recipe_(recipe), config_(config) {}
 
   void add_input(const std::string& site, ConstFloatView x, int64_t position) {
-    if (recipe_.activations.bits == 16) return;
+    const Recipe recipe = recipe_for_layer(recipe_, layer_of(site));
+    if (recipe.activations.bits == 16) return;
     Matrix copy = Matrix::copy_of(x);
     // The input of o_proj is made of heads, which decides how an odd size is rotated.
     const int64_t head_dim = site.ends_with("o_in") ? config_.head_dim : 0;
-    if (rotate_) apply_hadamard(copy.view(), plan_hadamard(x.cols, head_dim));
-    collector(site, recipe_.activations, recipe_.center).add(copy.view(), position);
+    if (recipe.feature == "hadamard") apply_hadamard(copy.view(), plan_hadamard(x.cols, head_dim));
+    collector(site, recipe.activations, recipe.center).add(copy.view(), position);
   }
 
   void add_kv(const std::string& site, ConstFloatView x, int64_t position) {
-    const bool is_key = site.ends_with(".k");
-    const TokenSpec& spec = is_key ? recipe_.k : recipe_.v;
+    const Recipe recipe = recipe_for_layer(recipe_, layer_of(site));
+    const KvSpec& spec = site.ends_with(".k") ? recipe.k : recipe.v;
     if (spec.bits == 16) return;
     Matrix copy = Matrix::copy_of(x);
-    if (rotate_ && is_key) {
-      const FloatView heads{copy.data(), copy.size() / config_.head_dim, config_.head_dim,
-                            config_.head_dim};
-      apply_hadamard(heads, plan_hadamard(config_.head_dim));
-    }
+    rotate_heads(copy.view(), config_.head_dim, plan_kv_rotation(spec, config_.head_dim));
     SiteCollector& target = collector(site, spec, "none");
-    const int64_t block = recipe_.kv_block > 0 ? recipe_.kv_block : x.rows;
+    const int64_t block = recipe.kv_block > 0 ? recipe.kv_block : x.rows;
     for (int64_t first = 0; first + block <= x.rows; first += block)
       target.add(copy.view().rows_from(first, block), position + first, config_.head_dim);
   }
@@ -56,7 +57,6 @@ class RecipeCollector {
 
   const Recipe recipe_;
   const LlmConfig& config_;
-  bool rotate_;
   std::map<std::string, SiteCollector> sites_;
 };
 
@@ -80,9 +80,10 @@ struct CalibrationObserver : Observer {
 std::string statistics_key(const Recipe& recipe) {
   Recipe key = recipe;
   key.name.clear();
-  key.weights = {};
+  key.weights = key.lm_head = {};
+  key.embedding_bits = key.attention_bits = 16;
   key.exclude.clear();
-  for (TokenSpec* spec : {&key.activations, &key.k, &key.v}) {
+  for (TokenSpec* spec : std::initializer_list<TokenSpec*>{&key.activations, &key.k, &key.v}) {
     if (spec->bits == 16) continue;
     if (key.center != "auto") spec->bits = 8;
     spec->quantizer.clip = 1.0;

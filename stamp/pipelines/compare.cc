@@ -20,9 +20,11 @@ namespace {
 constexpr int64_t kReferenceBudget = int64_t{1} << 30;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// The row without L but with the same protected tokens, bits and feature: what every other row is
-// measured against.
-const CompareRow* baseline_of(const std::vector<CompareRow>& rows, const CompareRow& row) {
+// What a row is measured against. In the grid: the row without L but with the same protected
+// tokens, bits and feature; in a list of recipes the first.
+const CompareRow* baseline_of(const CompareOptions& options, const std::vector<CompareRow>& rows,
+                              const CompareRow& row) {
+  if (!options.recipes.empty()) return &rows.front();
   for (const CompareRow& other : rows)
     if (other.sequence == "none" && other.plan == "two_level" && other.feature == row.feature &&
         other.weight_bits == row.weight_bits && other.activation_bits == row.activation_bits &&
@@ -90,7 +92,8 @@ int64_t common_causal_run(const std::vector<CompareRow>& rows, int64_t context) 
 Comparison compare(const CompareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Comparison result{.options = options};
-  std::vector<CompareRow> rows = compare_grid(options);
+  std::vector<CompareRow> rows =
+      options.recipes.empty() ? compare_grid(options) : compare_list(options);
   const auto source = ModelSource::open(options.model);
   const Tokenizer tokenizer = Tokenizer::load(options.model);
   const auto windows = make_windows(tokenize_file(tokenizer, options.text), tokenizer.bos_id(),
@@ -132,9 +135,11 @@ Comparison compare(const CompareOptions& options) {
     result.rows.push_back(std::move(row));
   }
   if (result.rows.empty()) throw_runtime("compare: interrupted before the first recipe ended");
-  for (CompareRow& row : result.rows) compare_with_baseline(row, baseline_of(result.rows, row));
-  result.picture =
-      draw_site(source, options.report_site, options.sequences, windows, options.high_tokens);
+  for (CompareRow& row : result.rows)
+    compare_with_baseline(row, baseline_of(options, result.rows, row));
+  if (options.recipes.empty())
+    result.picture =
+        draw_site(source, options.report_site, options.sequences, windows, options.high_tokens);
   result.perplexity_reference = result.rows.front().scores.perplexity_reference;
   result.windows = static_cast<int64_t>(windows.size());
   result.machine = machine_description();

@@ -28,6 +28,8 @@ struct CompareOptions {
   std::vector<std::string> sequences = {"none", "haar", "dct", "wht"};
   std::vector<std::string> plans = {"two_level"};
   std::vector<BitSetting> bits = {{4, 4, 4}};
+  /// Presets or recipe files measured instead of the grid; the first one is the baseline.
+  std::vector<std::string> recipes;
   int high_tokens = 64;
   std::string center = "none";
   int64_t context = 1024;
@@ -40,6 +42,7 @@ struct CompareOptions {
 /// One line of the table.
 struct CompareRow {
   Recipe recipe;
+  /// The place in the grid; of a listed recipe only `feature` is filled in.
   std::string feature, sequence, plan;
   int weight_bits = 16, activation_bits = 16, kv_bits = 16;
   Scores scores;
@@ -88,6 +91,9 @@ struct Comparison {
 /// The recipes of the grid, baselines first in every block (bits x feature). With L the sink row is
 /// one row more, so the baseline protects high_tokens + skip rows: it never has fewer bits.
 std::vector<CompareRow> compare_grid(const CompareOptions& options);
+/// One row per entry of options.recipes. Throws std::invalid_argument as load_recipe(), and for two
+/// recipes of the same name.
+std::vector<CompareRow> compare_list(const CompareOptions& options);
 
 /// Statistics of one linear input of the plain model over at most 16 windows. Empty site: the
 /// middle layer's.
@@ -100,7 +106,8 @@ SitePicture draw_site(std::shared_ptr<const ModelSource> source, const std::stri
 Comparison compare(const CompareOptions& options);
 std::string to_text(const Comparison& comparison);
 Json to_json(const Comparison& comparison);
-/// Self-contained HTML (inline SVG and CSS, no scripts from elsewhere, light and dark, any width).
+/// Of a grid: self-contained HTML (inline SVG and CSS, no scripts from elsewhere, light and dark,
+/// any width).
 std::string to_html(const Comparison& comparison);
 
 }  // namespace stamp

@@ -42,7 +42,8 @@ Recipe make_recipe(const BitSetting& bits, const std::string& feature, const std
   recipe.weights = {.bits = bits.weights, .mse_clip = true};
   if (bits.weights == 16) recipe.weights = {};
   recipe.activations = activation_spec(bits.activations, transform, plan, options);
-  recipe.k = recipe.v = kv_spec(bits.kv, transform, plan);
+  recipe.k = recipe.v = {kv_spec(bits.kv, transform, plan)};
+  if (feature == "hadamard") recipe.k.rotation = "head";
   if (bits.activations < 16) recipe.center = options.center;
   check(recipe);
   return recipe;
@@ -88,6 +89,19 @@ std::vector<CompareRow> compare_grid(const CompareOptions& options) {
         for (const std::string& plan : options.plans) add(sequence, plan);
       }
     }
+  return rows;
+}
+
+std::vector<CompareRow> compare_list(const CompareOptions& options) {
+  std::vector<CompareRow> rows;
+  for (const std::string& name : options.recipes) {
+    Recipe recipe = load_recipe(name);
+    for (const CompareRow& row : rows)
+      if (row.recipe.name == recipe.name)
+        throw_argument("compare: two recipes are named '{}'", recipe.name);
+    const std::string feature = recipe.feature;
+    rows.push_back({.recipe = std::move(recipe), .feature = feature});
+  }
   return rows;
 }
 

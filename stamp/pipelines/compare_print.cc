@@ -27,15 +27,8 @@ std::string interval(const CompareRow& row) {
   return fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", row.nll_difference, row.nll_low, row.nll_high);
 }
 
-}  // namespace
-
-std::string to_text(const Comparison& comparison) {
-  const CompareOptions& options = comparison.options;
-  std::string text = fmt::format(
-      "{} on {}: {} windows of {} tokens, simulated quantization, fp32 compute\n"
-      "machine: {}; commit {}\nunquantized perplexity {:.3f}\n",
-      comparison.model_name, comparison.text_name, comparison.windows, options.context,
-      comparison.machine, comparison.commit, comparison.perplexity_reference);
+std::string grid_text(const Comparison& comparison) {
+  std::string text;
   const CompareRow* last = nullptr;
   for (const CompareRow& row : comparison.rows) {
     if (!last || !same_block(*last, row))
@@ -53,12 +46,39 @@ std::string to_text(const Comparison& comparison) {
         100 * row.scores.top1_agreement, percent(row.gap_closed_perplexity),
         percent(row.gap_closed_kl), percent(row.causal_gap_closed_kl), interval(row));
   }
-  text += fmt::format(
-      "\ngap: share of the distance between the protected baseline without L and the unquantized "
-      "model.\ncausal: gap KL over the tokens that close a run of {}, which depend on the past "
-      "only.\nAll other figures score every token: paper protocol, not causal below 8-bit "
-      "activations.\n",
-      comparison.causal_run);
+  return text + fmt::format(
+                    "\ngap: share of the distance between the protected baseline without L and the "
+                    "unquantized model.\ncausal: gap KL over the tokens that close a run of {}, "
+                    "which depend on the past only.\n",
+                    comparison.causal_run);
+}
+
+std::string list_text(const Comparison& comparison) {
+  std::string text =
+      fmt::format("\n  {:<36}{:>7}{:>9}{:>8}{:>9}{:>11}{:>10}  {}\n", "recipe", "A bits", "+scales",
+                  "KV bits", "+scales", "perplexity", "KL", "KL - first [95 %]");
+  for (const CompareRow& row : comparison.rows)
+    text += fmt::format(
+        "  {:<36}{:>7.3f}{:>9.3f}{:>8.3f}{:>9.3f}{:>11.3f}{:>10.6f}  {}\n", row.recipe.name,
+        row.bits.activations, row.bits.activations_with_scales, row.bits.kv,
+        row.bits.kv_with_scales, row.scores.perplexity, row.scores.kl_mean,
+        &row == &comparison.rows.front() ? "-"
+                                         : fmt::format("{:+.6f} [{:+.6f}, {:+.6f}]",
+                                                       row.kl_difference, row.kl_low, row.kl_high));
+  return text;
+}
+
+}  // namespace
+
+std::string to_text(const Comparison& comparison) {
+  const CompareOptions& options = comparison.options;
+  std::string text = fmt::format(
+      "{} on {}: {} windows of {} tokens, simulated quantization, fp32 compute\n"
+      "machine: {}; commit {}\nunquantized perplexity {:.3f}\n",
+      comparison.model_name, comparison.text_name, comparison.windows, options.context,
+      comparison.machine, comparison.commit, comparison.perplexity_reference);
+  text += options.recipes.empty() ? grid_text(comparison) : list_text(comparison);
+  text += "Other figures score every token: paper protocol, not causal below 8-bit activations.\n";
   for (const std::string& note : comparison.notes) text += "note: " + note + "\n";
   if (comparison.partial) text += "PARTIAL: interrupted, rows are missing.\n";
   text += fmt::format("{:.0f} s, peak memory {:.0f} MiB\n", comparison.seconds,

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "stamp/core/error.h"
 #include "stamp/quant/presets.h"
 
@@ -15,15 +17,37 @@ bool needs_ranges(const TokenSpec& spec) {
   return quantized(spec) && spec.plan.kind == "waterfill";
 }
 
+/// True when `holds` for the recipe or for any of the layers that it treats differently.
+template <class Predicate>
+bool any_layer(const Recipe& recipe, Predicate&& holds) {
+  return holds(recipe) ||
+         std::any_of(recipe.layers.begin(), recipe.layers.end(), [&](const LayerSpec& spec) {
+           return holds(recipe_for_layer(recipe, parse_layer_range(spec.range, "layers")[0].first));
+         });
+}
+
 }  // namespace
 
 bool Recipe::needs_calibration() const {
-  return needs_ranges(activations) || needs_ranges(k) || needs_ranges(v) ||
-         (quantized(activations) && center != "none");
+  return any_layer(*this, [](const Recipe& recipe) {
+    return needs_ranges(recipe.activations) || needs_ranges(recipe.k) || needs_ranges(recipe.v) ||
+           (quantized(recipe.activations) && recipe.center != "none");
+  });
 }
 
 bool Recipe::is_plain() const {
-  return weights.bits >= 16 && !quantized(activations) && !quantized(k) && !quantized(v);
+  return weights.bits >= 16 && lm_head.bits >= 16 && embedding_bits >= 16 && attention_bits >= 16 &&
+         !any_layer(*this, [](const Recipe& recipe) {
+           return quantized(recipe.activations) || quantized(recipe.k) || quantized(recipe.v);
+         });
+}
+
+bool excludes(const Recipe& recipe, const std::vector<std::string>& linears) {
+  return std::any_of(linears.begin(), linears.end(), [&](const std::string& linear) {
+    return std::any_of(recipe.exclude.begin(), recipe.exclude.end(), [&](const std::string& part) {
+      return linear.find(part) != std::string::npos;
+    });
+  });
 }
 
 std::vector<std::string> preset_names() {

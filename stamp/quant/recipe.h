@@ -2,6 +2,7 @@
 // The recipe: plain data that says what is quantized, how, and in which basis.
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "stamp/io/json.h"
@@ -41,6 +42,14 @@ struct TokenSpec {
   PlanSpec plan;
 };
 
+/// K or V. Rotations are online, orthonormal and per head: queries turn with K (after RoPE), the
+/// attention's output turns back what V brought in, so that nothing but the rounding changes.
+struct KvSpec : TokenSpec {
+  /// none; head: Hadamard of each head (of the largest power of two that divides head_dim); group:
+  /// of each group of columns that share a scale (quantizer.block, a power of two).
+  std::string rotation = "none";
+};
+
 struct WeightSpec {
   int bits = 16;  // 2..8, or 16
   int group = 0;  // input channels that share a scale; 0: one scale per output channel
@@ -48,15 +57,25 @@ struct WeightSpec {
   bool mse_clip = false;  // clip search, norm 2.4 (METHODS 1.6)
 };
 
+/// Widths of some layers that differ from the rest.
+struct LayerSpec {
+  std::string range;                                // "0-1,15"
+  int activation_bits = 0, k_bits = 0, v_bits = 0;  // 2..8, or 16; 0: as the recipe says
+};
+
 struct Recipe {
   std::string name = "bf16";
-  std::string feature = "none";  // none, hadamard
+  std::string feature = "none";  // none, hadamard: of the inputs of linears
   WeightSpec weights;
+  WeightSpec lm_head;       // bits 4, 8 or 16
+  int embedding_bits = 16;  // 8 or 16
   TokenSpec activations;
   std::string center =
       "none";  // none, static (calibrated channel means), auto (per layer by calibration)
-  TokenSpec k, v;
+  KvSpec k, v;
+  int attention_bits = 16;           // operands of attention over quantized K and V: 8 or 16
   int kv_block = 64;                 // tokens of a closed KV block; 0: the whole sequence (paper)
+  std::vector<LayerSpec> layers;     // later entries win
   std::vector<std::string> exclude;  // linears left alone: substrings of "layers.3.mlp.down_proj"
 
   /// True when anything needs calibrated statistics (waterfill, static or auto centering).
@@ -64,6 +83,14 @@ struct Recipe {
   /// True when nothing is quantized: the plain model.
   bool is_plain() const;
 };
+
+/// The recipe of one layer: `layers` applied and emptied.
+Recipe recipe_for_layer(const Recipe& recipe, int64_t layer);
+/// Throws std::invalid_argument when `layers` names one that a model of `count` layers lacks.
+void check_layers(const Recipe& recipe, int64_t count);
+
+/// True when `exclude` names one of these linears, which share an input: all of them stay plain.
+bool excludes(const Recipe& recipe, const std::vector<std::string>& linears);
 
 /// JSON with "schema": 1 and every field explicit.
 Json to_json(const Recipe& recipe);
@@ -79,5 +106,10 @@ std::vector<std::string> preset_names();
 void check(const Recipe& recipe);
 /// The same for one part; `where` is its key in the recipe ("activations").
 void check(const TokenSpec& spec, const std::string& where);
+/// The layers of a range such as "0-1,15", as [first, last] pairs in the order given. Throws
+/// std::invalid_argument naming `where` unless the text has that form, indices are below 10000 and
+/// no pair is reversed.
+std::vector<std::pair<int64_t, int64_t>> parse_layer_range(const std::string& text,
+                                                           const std::string& where);
 
 }  // namespace stamp

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "stamp/core/error.h"
 #include "stamp/quant/recipe.h"
@@ -73,14 +74,44 @@ void check_block_has_low_rows(const TokenSpec& spec, const std::string& where, i
   }
 }
 
-void check_kv(const TokenSpec& spec, const std::string& where, int kv_block) {
+void check_one_of(const std::string& key, int value, const std::vector<int>& known) {
+  if (std::find(known.begin(), known.end(), value) == known.end())
+    throw_argument("recipe: {}: expected one of {}, got {}", key, fmt::join(known, ", "), value);
+}
+
+void check_weights(const WeightSpec& spec, const std::string& where) {
+  check_bits(where + ".bits", spec.bits);
+  check_between(where + ".group", spec.group, 0, kManyTokens);
+}
+
+void check_kv(const KvSpec& spec, const std::string& where, int kv_block) {
   check(spec, where);
+  check_name(where + ".rotation", spec.rotation, {"none", "head", "group"});
+  if (spec.rotation == "group" && !std::has_single_bit(static_cast<unsigned>(spec.quantizer.block)))
+    throw_argument(
+        "recipe: {0}.rotation: group needs a power of two in {0}.quantizer.block, got {1}", where,
+        spec.quantizer.block);
   check_block_has_low_rows(spec, where, kv_block);
   if (spec.sequence.block_tokens != 0) {
     throw_argument(
         "recipe: {}.sequence.block_tokens: expected 0 (blocks are those of kv_block), got {}",
         where, spec.sequence.block_tokens);
   }
+}
+
+/// Its widths, and that the other fields of the recipe allow them.
+void check_layer(const Recipe& recipe, const LayerSpec& spec) {
+  const std::string where = fmt::format("layers '{}'", spec.range.substr(0, 80));
+  const int64_t first = parse_layer_range(spec.range, "layers.range").front().first;
+  const std::pair<const char*, int> widths[] = {{".activation_bits", spec.activation_bits},
+                                                {".k_bits", spec.k_bits},
+                                                {".v_bits", spec.v_bits}};
+  for (const auto& [key, bits] : widths)
+    if (bits != 0) check_bits(where + key, bits);
+  const Recipe own = recipe_for_layer(recipe, first);
+  check(own.activations, where + ": activations");
+  check_kv(own.k, where + ": k", own.kv_block);
+  check_kv(own.v, where + ": v", own.kv_block);
 }
 
 }  // namespace
@@ -97,12 +128,16 @@ void check(const Recipe& recipe) {
   if (recipe.name.empty()) throw_argument("recipe: name: expected text, got none");
   check_name("feature", recipe.feature, {"none", "hadamard"});
   check_name("center", recipe.center, {"none", "static", "auto"});
-  check_bits("weights.bits", recipe.weights.bits);
-  check_between("weights.group", recipe.weights.group, 0, kManyTokens);
+  check_weights(recipe.weights, "weights");
+  check_weights(recipe.lm_head, "lm_head");
+  check_one_of("lm_head.bits", recipe.lm_head.bits, {4, 8, 16});
+  check_one_of("embedding_bits", recipe.embedding_bits, {8, 16});
+  check_one_of("attention_bits", recipe.attention_bits, {8, 16});
   check(recipe.activations, "activations");
   check_between("kv_block", recipe.kv_block, 0, kManyTokens);
   check_kv(recipe.k, "k", recipe.kv_block);
   check_kv(recipe.v, "v", recipe.kv_block);
+  for (const LayerSpec& spec : recipe.layers) check_layer(recipe, spec);
   for (const std::string& pattern : recipe.exclude) {
     if (pattern.empty())
       throw_argument("recipe: exclude: expected parts of linear names, got an empty one");

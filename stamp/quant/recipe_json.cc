@@ -43,6 +43,20 @@ void visit(TokenSpec& spec, Visitor& key) {
 }
 
 template <class Visitor>
+void visit(KvSpec& spec, Visitor& key) {
+  visit(static_cast<TokenSpec&>(spec), key);
+  key("rotation", spec.rotation);
+}
+
+template <class Visitor>
+void visit(LayerSpec& spec, Visitor& key) {
+  key("range", spec.range);
+  key("activation_bits", spec.activation_bits);
+  key("k_bits", spec.k_bits);
+  key("v_bits", spec.v_bits);
+}
+
+template <class Visitor>
 void visit(WeightSpec& spec, Visitor& key) {
   key("bits", spec.bits);
   key("group", spec.group);
@@ -56,10 +70,14 @@ void visit(Recipe& recipe, Visitor& key) {
   key("feature", recipe.feature);
   key("center", recipe.center);
   key("weights", recipe.weights);
+  key("lm_head", recipe.lm_head);
+  key("embedding_bits", recipe.embedding_bits);
   key("activations", recipe.activations);
   key("k", recipe.k);
   key("v", recipe.v);
+  key("attention_bits", recipe.attention_bits);
   key("kv_block", recipe.kv_block);
+  key("layers", recipe.layers);
   key("exclude", recipe.exclude);
 }
 
@@ -73,6 +91,14 @@ class Writer {
       json[key] = std::move(inner.json);
     } else {
       json[key] = field;
+    }
+  }
+  void operator()(const char* key, std::vector<LayerSpec>& field) {
+    json[key] = Json::array();
+    for (LayerSpec& spec : field) {
+      Writer inner;
+      visit(spec, inner);
+      json[key].push_back(std::move(inner.json));
     }
   }
   Json json = Json::object();
@@ -134,8 +160,9 @@ class Reader {
     if (!json.is_string()) fail(key, "a string", json);
     field = json.get<std::string>();
   }
-  void read(const std::string& key, const Json& json, std::vector<std::string>& field) const {
-    if (!json.is_array()) fail(key, "an array of strings", json);
+  template <class Entry>
+  void read(const std::string& key, const Json& json, std::vector<Entry>& field) const {
+    if (!json.is_array()) fail(key, "an array", json);
     field.clear();
     for (const Json& entry : json) read(key, entry, field.emplace_back());
   }

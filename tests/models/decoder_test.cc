@@ -51,7 +51,9 @@ Recipe stamp_recipe() {
   recipe.feature = "hadamard";
   recipe.weights.bits = 4;
   recipe.activations.bits = recipe.k.bits = recipe.v.bits = 4;
-  for (TokenSpec* spec : {&recipe.activations, &recipe.k, &recipe.v}) {
+  recipe.k.rotation = "head";
+  for (TokenSpec* spec :
+       std::initializer_list<TokenSpec*>{&recipe.activations, &recipe.k, &recipe.v}) {
     spec->sequence = {.transform = "haar", .skip_tokens = 1};
     spec->plan.kind = "fraction";
   }
@@ -92,6 +94,42 @@ TEST(Decoder, QuantizedCacheAgreesBetweenPrefillAndDecode) {
   EXPECT_GT(relative_error(whole, run(*make_model(llama()), ids, 150)), 1e-3);
   EXPECT_LT(relative_error(run(*model, ids, 37), whole), 1e-5);
   EXPECT_LT(relative_error(run(*model, ids, 1), whole), 1e-5);
+}
+
+TEST(Decoder, RotatingKeysAndValuesChangesOnlyTheRounding) {
+  const auto source = llama();
+  const auto ids = random_ids(128);
+  const Matrix plain = run(*make_model(source), ids, 128);
+  Recipe recipe;
+  recipe.k.bits = recipe.v.bits = 8;
+  for (const std::string rotation : {"none", "head", "group"}) {
+    recipe.k.rotation = recipe.v.rotation = rotation;
+    recipe.k.quantizer.block = recipe.v.quantizer.block = rotation == "group" ? 4 : 0;
+    const Matrix got = run(*make_model(source, {.recipe = recipe}), ids, 128);
+    EXPECT_LT(relative_error(got, plain), 0.05) << rotation;
+    EXPECT_GT(relative_error(got, plain), 1e-5) << rotation;
+  }
+}
+
+TEST(Decoder, RefusesRotationGroupsThatDoNotDivideHeads) {
+  Recipe recipe;
+  recipe.k.bits = 4;
+  recipe.k.rotation = "group";
+  recipe.k.quantizer.block = 32;  // heads are of 8
+  EXPECT_THROW(make_model(llama(), {.recipe = recipe}), std::invalid_argument);
+}
+
+TEST(Decoder, LayersMayHaveTheirOwnWidths) {
+  Recipe recipe;
+  recipe.k.bits = recipe.v.bits = 4;
+  const auto bits = [&] { return make_model(llama(), {.recipe = recipe})->kv_bits(64).average(); };
+  EXPECT_EQ(bits(), 4.0);
+  recipe.layers = {{.range = "1", .k_bits = 8}};
+  EXPECT_EQ(bits(), (4 + 4 + 8 + 4) / 4.0);
+  recipe.layers.push_back({.range = "0-1", .v_bits = 2});
+  EXPECT_EQ(bits(), (4 + 2 + 8 + 2) / 4.0);
+  recipe.layers.push_back({.range = "2", .v_bits = 2});  // the model has two
+  EXPECT_THROW(bits(), std::invalid_argument);
 }
 
 struct Sites : Observer {

@@ -15,7 +15,7 @@ class Calibrate : public testing::Test {
     r.activations.bits = bits;
     r.activations.sequence = {.transform = "haar", .skip_tokens = 1};
     r.activations.plan = {.kind = "waterfill", .high_tokens = 8};
-    r.k = r.v = {.bits = bits};
+    r.k.bits = r.v.bits = bits;
     r.k.plan.kind = r.v.plan.kind = "waterfill";
     r.center = center;
     return r;
@@ -46,6 +46,18 @@ TEST_F(Calibrate, FillsEverySiteThatARecipeNeeds) {
 TEST_F(Calibrate, WidthsDoNotChangeTheStatistics) {
   const auto all = calibrate(source, {recipe("a", 4, "none"), recipe("b", 2, "none")}, options());
   EXPECT_EQ(all.at("a").at("layers.0.k").range2, all.at("b").at("layers.0.k").range2);
+}
+
+TEST_F(Calibrate, RotationsAndLayersOfTheirOwnChangeTheStatistics) {
+  Recipe plain = recipe("plain", 4, "none"), rotated = recipe("rotated", 4, "none");
+  rotated.v.rotation = "head";
+  Recipe partly = recipe("partly", 4, "none");
+  partly.layers = {{.range = "1", .k_bits = 16}};
+  const auto all = calibrate(source, {plain, rotated, partly}, options());
+  EXPECT_EQ(all.at("plain").at("layers.0.k").range2, all.at("rotated").at("layers.0.k").range2);
+  EXPECT_NE(all.at("plain").at("layers.0.v").range2, all.at("rotated").at("layers.0.v").range2);
+  EXPECT_TRUE(all.at("partly").contains("layers.0.k"));
+  EXPECT_FALSE(all.at("partly").contains("layers.1.k"));
 }
 
 TEST_F(Calibrate, DoesNothingForRecipesWithoutStatistics) {

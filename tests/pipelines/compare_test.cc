@@ -45,6 +45,14 @@ TEST(Compare, BaselineNeverHasFewerBits) {
   }
 }
 
+TEST(Compare, ListHoldsEveryRecipeOnce) {
+  const std::vector<CompareRow> rows = compare_list({.recipes = {"kv4", "w4a4kv4"}});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].recipe.name, "w4a4kv4");
+  EXPECT_THROW(compare_list({.recipes = {"kv4", "kv4"}}), std::invalid_argument);
+  EXPECT_THROW(compare_list({.recipes = {"kv5"}}), std::invalid_argument);
+}
+
 TEST(Compare, UnknownNamesAreErrors) {
   EXPECT_THROW(compare_grid({.sequences = {"fourier"}}), std::invalid_argument);
   EXPECT_THROW(compare_grid({.features = {"svd"}}), std::invalid_argument);

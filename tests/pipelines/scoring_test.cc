@@ -102,7 +102,7 @@ TEST(TransformRun, IsOneWhereNothingMixesTokens) {
   recipe.activations.sequence.block_tokens = 64;
   EXPECT_EQ(transform_run(recipe, 1024), 64);
   recipe.activations = {};
-  recipe.k = {.bits = 4};
+  recipe.k.bits = 4;
   recipe.kv_block = 0;
   EXPECT_EQ(transform_run(recipe, 1024), 1024);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <fstream>
 
 #include "stamp/quant/presets.h"
@@ -119,6 +120,15 @@ TEST(Recipe, WrongValuesAreNamedWithTheirPath) {
       {"/activations/plan/average_bits", 9},
       {"/activations/plan/average_bits", -1},
       {"/kv_block", -1},
+      {"/lm_head/bits", 3},
+      {"/lm_head/group", -1},
+      {"/embedding_bits", 4},
+      {"/attention_bits", 4},
+      {"/k/rotation", "hadamard"},
+      {"/v/rotation", "group"},
+      {"/activations/rotation", "head"},
+      {"/layers", "0"},
+      {"/layers", Json::array({{{"range", "0"}, {"w_bits", 4}}})},
       {"/exclude", "lm_head"},
       {"/k/sequence/block_tokens", 32},
   };
@@ -132,6 +142,47 @@ TEST(Recipe, WrongValuesAreNamedWithTheirPath) {
   EXPECT_NE(complaint(with("/exclude", Json::array({1}))), "");
   EXPECT_NE(complaint(Json::array()), "");
   EXPECT_NE(complaint(Json("bf16")), "");
+}
+
+TEST(Recipe, LayersReplaceWidths) {
+  Recipe recipe = load_recipe("kv4");
+  recipe.layers = {{.range = "0-1,15", .k_bits = 8, .v_bits = 16},
+                   {.range = "15", .activation_bits = 8, .k_bits = 6}};
+  EXPECT_EQ(to_json(recipe_from_json(to_json(recipe))), to_json(recipe));
+  const auto widths = [&](int64_t layer) {
+    const Recipe own = recipe_for_layer(recipe, layer);
+    EXPECT_TRUE(own.layers.empty());
+    return std::array{own.activations.bits, own.k.bits, own.v.bits};
+  };
+  EXPECT_EQ(widths(0), (std::array{16, 8, 16}));
+  EXPECT_EQ(widths(2), (std::array{16, 4, 4}));
+  EXPECT_EQ(widths(15), (std::array{8, 6, 16}));
+  EXPECT_NO_THROW(check_layers(recipe, 16));
+  EXPECT_THROW(check_layers(recipe, 15), std::invalid_argument);
+}
+
+TEST(Recipe, LayersCountAsQuantized) {
+  Recipe recipe;
+  recipe.k.plan.kind = "waterfill";
+  recipe.layers = {{.range = "3"}};
+  EXPECT_TRUE(recipe.is_plain());
+  EXPECT_FALSE(recipe.needs_calibration());
+  recipe.layers[0].k_bits = 4;
+  EXPECT_FALSE(recipe.is_plain());
+  EXPECT_TRUE(recipe.needs_calibration());
+}
+
+TEST(Recipe, BadLayersAreNamed) {
+  for (const char* range :
+       {"", "a", "1-", "-1", "3-2", "1,", ",1", "1 ,2", "0-10000", "99999999999999999999", "1;2"})
+    EXPECT_NE(complaint(with("/layers", Json::array({{{"range", range}}}))).find("layers"),
+              std::string::npos)
+        << range;
+  for (const char* key : {"k_bits", "v_bits", "activation_bits"})
+    for (const int bits : {1, 9, 17, -4})
+      EXPECT_NE(complaint(with("/layers", Json::array({{{"range", "0"}, {key, bits}}}))).find(key),
+                std::string::npos)
+          << key << bits;
 }
 
 TEST(Recipe, TwoLevelInAShortBlockPointsToFraction) {

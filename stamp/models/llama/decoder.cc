@@ -27,8 +27,7 @@ Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& 
   final_norm_ = checked_vector(*source_, "model.norm.weight", hidden);
   inverse_frequencies_ =
       rope_inverse_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
-  rotate_keys_ = recipe_.feature == "hadamard" && recipe_.k.bits < 16;
-  if (rotate_keys_) key_rotation_ = plan_hadamard(config_.head_dim);
+  check_layers(recipe_, config_.layers);
   for (int64_t i = 0; i < config_.layers; ++i)
     layers_.push_back(load_layer(i, options.calibration, biases));
 }
@@ -37,11 +36,12 @@ Decoder::Layer Decoder::load_layer(int64_t index, const Calibration* calibration
                                    DecoderBiases biases) const {
   const LlmConfig& c = config_;
   const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
+  const Recipe recipe = recipe_for_layer(recipe_, index);
   const std::string name = fmt::format("layers.{}", index), prefix = "model." + name + ".";
   const auto linear = [&](const char* input, const std::vector<WeightRequest>& requests,
                           int64_t head_dim = 0) {
     const std::vector<LinearWeight> weights = layer_weights(*source_, index, requests);
-    Linear result(name + "." + input, weights, recipe_, calibration, head_dim);
+    Linear result(name + "." + input, weights, recipe, calibration, head_dim);
     if (!recipe_.is_plain()) drop_pages(weights);
     return result;
   };
@@ -59,7 +59,9 @@ Decoder::Layer Decoder::load_layer(int64_t index, const Calibration* calibration
                             {"mlp.up_proj", c.intermediate_size, c.hidden_size, biases.mlp}}),
       .down =
           linear("down_in", {{"mlp.down_proj", c.hidden_size, c.intermediate_size, biases.mlp}}),
-      .kv = make_kv_quantizer(recipe_, static_cast<int>(index), calibration),
+      .kv = make_kv_quantizer(recipe, static_cast<int>(index), calibration),
+      .k_rotation = plan_kv_rotation(recipe.k, c.head_dim),
+      .v_rotation = plan_kv_rotation(recipe.v, c.head_dim),
   };
 }
 
@@ -70,10 +72,9 @@ void Decoder::attention_block(const Layer& layer, LayerCache& cache, Workspace& 
   layer.qkv.forward(work.normed.view(), work.position, qkv, context);
   apply_rope(work.q.view(), work.rope);
   apply_rope(work.k.view(), work.rope);
-  if (rotate_keys_) {  // the scores q k^T do not change
-    rotate_heads(work.q.view(), config_.head_dim, key_rotation_);
-    rotate_heads(work.k.view(), config_.head_dim, key_rotation_);
-  }
+  rotate_heads(work.q.view(), config_.head_dim, layer.k_rotation);  // q k^T does not change
+  rotate_heads(work.k.view(), config_.head_dim, layer.k_rotation);
+  rotate_heads(work.v.view(), config_.head_dim, layer.v_rotation);
   if (context.observer) {
     context.observer->on_kv(layer.name + ".k", work.k.view(), work.position);
     context.observer->on_kv(layer.name + ".v", work.v.view(), work.position);
@@ -81,6 +82,7 @@ void Decoder::attention_block(const Layer& layer, LayerCache& cache, Workspace& 
   attention(work.q.view(), work.k.view(), work.v.view(), work.position,
             {config_.heads, config_.kv_heads, config_.head_dim}, layer.kv, cache,
             work.attended.view());
+  rotate_heads(work.attended.view(), config_.head_dim, layer.v_rotation);  // its own inverse
   Matrix* const branch[] = {&work.branch};
   layer.o.forward(work.attended.view(), work.position, branch, context);
   add_rows(work.x.view(), work.branch.view());
@@ -153,8 +155,14 @@ std::vector<std::string> Decoder::notes() const {
         fmt::format("hadamard of {} inputs: {}", linear->in_dim(), linear->rotation()->description);
     if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
   }
-  if (rotate_keys_)
-    notes.push_back(fmt::format("hadamard of each head of q and k: {}", key_rotation_.description));
+  const auto note_rotation = [&](const char* part, HadamardPlan Layer::*rotation) {
+    for (const Layer& layer : layers_)
+      if ((layer.*rotation).order > 1)
+        return notes.push_back(
+            fmt::format("hadamard of each head of {}: {}", part, (layer.*rotation).description));
+  };
+  note_rotation("k", &Layer::k_rotation);
+  note_rotation("v", &Layer::v_rotation);
   for (const Layer& layer : layers_)
     for (const Linear* linear : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
       if (linear->excluded()) notes.push_back(linear->site() + " is excluded: not quantized");

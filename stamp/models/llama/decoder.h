@@ -33,6 +33,7 @@ class Decoder : public Model {
     std::vector<float> attention_norm, mlp_norm;
     Linear qkv, o, gate_up, down;
     KvQuantizer kv;
+    HadamardPlan k_rotation, v_rotation;
   };
   struct Workspace;
 
@@ -46,8 +47,6 @@ class Decoder : public Model {
   Recipe recipe_;
   TensorView embedding_, lm_head_;
   std::vector<float> inverse_frequencies_, final_norm_;
-  bool rotate_keys_ = false;
-  HadamardPlan key_rotation_;
   std::vector<Layer> layers_;
 };
 
