@@ -50,8 +50,9 @@ TokenQuantizer quantizer_of(const TokenSpec& spec) {
   return {spec, range2};
 }
 
-const int64_t kTokens[] = {1,  2,  3,  4,  5,  7,  8,  9,  15, 16, 17, 20, 31,
-                           32, 33, 40, 47, 48, 49, 57, 63, 64, 65, 66, 70, 257};
+/// 1 to 70, thinned out, and one beyond: whole and ragged runs of every size.
+const int64_t kTokens[] = {1,  2,  3,  4,  5,  8,  9,  15, 17, 31, 32,
+                           33, 47, 48, 49, 57, 63, 64, 65, 70, 257};
 
 /// The grid values of a code row.
 void decode_row(const ActivationCodes& codes, int64_t i, float* out) {
@@ -97,8 +98,8 @@ TEST(Encode, CodesAreThoseOfApply) {
     const TokenQuantizer quantizer = quantizer_of(spec);
     ASSERT_TRUE(quantizer.can_encode());
     for (const int64_t tokens : kTokens)
-      for (const int64_t position : {0, 1, 40}) {
-        const Matrix x = random_matrix(tokens, 37, static_cast<uint64_t>(tokens), 0.3);
+      for (const int64_t position : {0, 1, 41}) {
+        const Matrix x = random_matrix(tokens, 21, static_cast<uint64_t>(tokens), 0.3);
         Matrix expected = x;
         quantizer.apply(expected.view(), position);
         quantizer.encode(x.view(), position, {}, codes);
@@ -109,7 +110,7 @@ TEST(Encode, CodesAreThoseOfApply) {
   }
 }
 
-TEST(Encode, TwoLevelNeedsMoreTokensThanItsHighRows) {
+TEST(Encode, TwoLevelKeepsItsHighRows) {
   const TokenQuantizer quantizer(spec_of("haar", "two_level"));
   ActivationCodes codes;
   for (const int64_t tokens : {9, 10, 33, 100, 257}) {
@@ -122,13 +123,12 @@ TEST(Encode, TwoLevelNeedsMoreTokensThanItsHighRows) {
     for (const uint8_t limit : codes.limits) wide += limit == 128;
     EXPECT_EQ(wide, 8);
   }
-  EXPECT_THROW(quantizer.encode(random_matrix(8, 4).view(), 0, {}, codes), std::invalid_argument);
 }
 
 TEST(Encode, RotatesAndCentersFirst) {
   TokenSpec spec = spec_of("haar", "fraction");
   spec.sequence.skip_tokens = 1;
-  for (const int64_t cols : {8, 96, 256, 2048}) {
+  for (const int64_t cols : {8, 96, 256}) {
     const HadamardPlan plan = plan_hadamard(cols);
     const Matrix mean = random_matrix(1, cols, 9);
     for (const char* transform : {"identity", "haar", "dct"})
@@ -154,7 +154,7 @@ TEST(Encode, RotatesAndCentersFirst) {
 TEST(Encode, WideRowsSplitTheLevelsIntoTiles) {
   TokenSpec spec = spec_of("haar", "fraction");
   spec.sequence.levels = 7;
-  const Matrix x = random_matrix(300, 5000);  // 16 rows fill a tile
+  const Matrix x = random_matrix(100, 9000);  // 8 rows fill a tile
   Matrix expected = x;
   const TokenQuantizer quantizer(spec);
   quantizer.apply(expected.view());
@@ -294,7 +294,7 @@ void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool
 
 TEST(DecodePanel, ProductsAreThoseOfTheSimulation) {
   for (const TokenSpec& spec : many_specs())
-    for (const int64_t tokens : {1, 2, 5, 8, 31, 64, 70, 257})
+    for (const int64_t tokens : {1, 2, 8, 31, 70, 130})
       for (const int64_t columns : {64, 40}) {
         const bool add = (tokens + columns) % 2 == 1;
         check_products(spec, tokens, columns, add, columns == 64);
@@ -302,7 +302,7 @@ TEST(DecodePanel, ProductsAreThoseOfTheSimulation) {
 }
 
 TEST(DecodePanel, EveryNumberOfLevels) {
-  for (int levels = 1; levels <= 10; ++levels)
+  for (const int levels : {1, 2, 3, 4, 5, 7, 10})
     for (const bool add : {false, true}) {
       TokenSpec spec = spec_of("haar", "uniform");
       spec.sequence.levels = levels;

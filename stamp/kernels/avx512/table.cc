@@ -6,6 +6,7 @@
 // clang-format off
 #include "stamp/kernels/simd/vec_avx512.h"
 #include "stamp/kernels/simd/int_avx512.h"
+#include "stamp/kernels/simd/lanes_avx512.h"
 #include "stamp/kernels/simd/loaders.inl"
 #include "stamp/kernels/simd/clip_error.inl"
 #include "stamp/kernels/simd/elementwise.inl"
@@ -15,6 +16,10 @@
 #include "stamp/kernels/simd/pair_gemm.inl"
 #include "stamp/kernels/simd/peak.inl"
 #include "stamp/kernels/simd/peak_f32.inl"
+#include "stamp/kernels/simd/transform.inl"
+#include "stamp/kernels/simd/walsh.inl"
+#include "stamp/kernels/simd/quantize.inl"
+#include "stamp/kernels/simd/decode.inl"
 // clang-format on
 
 namespace stamp {
@@ -39,6 +44,14 @@ constinit const KernelTable kAvx512Kernels = {
     .peak_dot_s8u8 = peak_dot_s8u8,
     .peak_fma_f32 = peak_fma_f32,
     .dependent_adds = dependent_adds,
+    .haar_lift = haar_lift,
+    .haar_unlift = haar_unlift,
+    .walsh = walsh,
+    .min_max = min_max,
+    .quantize_s8 = quantize_s8,
+    .snap_to_grid = snap_to_grid,
+    .decode_s32 = decode_s32,
+    .decode_f32 = decode_f32,
 };
 
 }  // namespace stamp

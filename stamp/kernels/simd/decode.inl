@@ -1,0 +1,154 @@
+// From sums to outputs: the inverse Haar depth first, a vector of columns at a time, in groups of
+// eight rows that stay in registers. Needs lanes_<isa>.h.
+#include <cstdint>
+
+#include "stamp/kernels/row_constants.h"
+
+namespace stamp {
+namespace {
+
+constexpr int64_t kDecodeColumns = 64;
+constexpr int kMaxLevels = 32;
+
+enum class Write { kStore, kAdd, kStream };
+
+/// What one row of the transform is multiplied with, the 1 / sqrt 2 of its levels included.
+struct RowTerms {
+  float scale, offset;
+  int32_t start;
+};
+
+struct RootPowers {
+  float value[kMaxLevels + 1];
+  constexpr RootPowers() : value() {
+    for (int i = 0; i <= kMaxLevels; ++i)
+      value[i] = (i % 2 ? kHalfSqrt2 : 1.0f) / static_cast<float>(int64_t{1} << (i / 2));
+  }
+};
+constexpr RootPowers kRootPowers;
+
+inline RowTerms terms_of(const RowConstants& row, int level, int32_t weight_bias) {
+  const float scale = row.scale * kRootPowers.value[level];
+  return {scale, -scale * static_cast<float>(row.offset), -weight_bias * row.sum};
+}
+
+inline Vec centered(const int32_t* acc, const RowTerms& row) {
+  return to_float(add_32(load_int(acc), broadcast_int(row.start)));
+}
+inline Vec centered(const float* acc, const RowTerms&) { return load(acc); }
+
+/// One vector of columns.
+template <class Sum>
+struct Slice {
+  const Sum* acc;
+  float* y;
+  int64_t ldy;
+  Vec column_scale, column_sum, bias;
+
+  Vec real(int64_t i, const RowTerms& row) const {
+    return fma(centered(acc + i * kDecodeColumns, row), broadcast(row.scale),
+               broadcast(row.offset) * column_sum);
+  }
+  template <Write W>
+  void write(int64_t i, Vec value) const {
+    float* out = y + i * ldy;
+    const Vec result = fma(value, column_scale, bias);
+    if constexpr (W == Write::kStream)
+      stream(out, result);
+    else
+      store(out, W == Write::kAdd ? load(out) + result : result);
+  }
+};
+
+/// Rows [i, i + 2^L) from their approximation.
+template <int L, Write W, class Sum>
+inline void unfold(const Slice<Sum>& slice, const RowTerms* terms, int64_t i, Vec a) {
+  if constexpr (L == 0) {
+    slice.template write<W>(i, a);
+  } else {
+    constexpr int64_t kHalf = int64_t{1} << (L - 1);
+    const Vec d = slice.real(i + kHalf, terms[i + kHalf]);
+    unfold<L - 1, W>(slice, terms, i, a + d);
+    unfold<L - 1, W>(slice, terms, i + kHalf, a - d);
+  }
+}
+
+template <class Sum>
+struct Panel {
+  const Sum* acc;
+  const RowConstants* constants;
+  int64_t rows;
+  int levels;
+  int32_t weight_bias;
+  const float *column_scale, *column_sum, *bias;
+  float* y;
+  int64_t ldy;
+};
+
+/// Groups of 2^L rows; `right` keeps the approximations of the right halves that are yet to come.
+template <int L, Write W, class Sum>
+void decode_groups(const Panel<Sum>& p) {
+  constexpr int64_t kGroup = int64_t{1} << L;
+  float right[kMaxLevels][kDecodeColumns];
+  const int64_t run = int64_t{1} << p.levels;
+  for (int64_t first = 0; first < p.rows; first += kGroup) {
+    const RowConstants* constants = p.constants + first;
+    RowTerms terms[kGroup];
+    for (int64_t i = 1; i < kGroup; ++i)
+      terms[i] = terms_of(constants[i], __builtin_ctzll(i) + 1, p.weight_bias);
+    const int64_t place = first & (run - 1);
+    const int top = place == 0 ? p.levels : __builtin_ctzll(place);
+    terms[0] = terms_of(constants[0], p.levels, p.weight_bias);
+    for (int64_t c = 0; c < kDecodeColumns; c += kWidth) {
+      const Slice<Sum> slice{
+          p.acc + first * kDecodeColumns + c, p.y + first * p.ldy + c, p.ldy,
+          load(p.column_scale + c),           load(p.column_sum + c),  load(p.bias + c)};
+      Vec a = place == 0 ? slice.real(0, terms[0]) : load(right[top] + c);
+      for (int level = top - 1; level >= L; --level) {
+        const int64_t i = int64_t{1} << level;
+        const Vec d = slice.real(i, terms_of(constants[i], level + 1, p.weight_bias));
+        store(right[level] + c, a - d);
+        a = a + d;
+      }
+      unfold<L, W>(slice, terms, 0, a);
+    }
+  }
+}
+
+template <Write W, class Sum>
+void decode_by_levels(const Panel<Sum>& p) {
+  if (p.levels == 0) return decode_groups<0, W>(p);
+  if (p.levels == 1) return decode_groups<1, W>(p);
+  if (p.levels == 2) return decode_groups<2, W>(p);
+  decode_groups<3, W>(p);
+}
+
+template <class Sum>
+void decode(const Panel<Sum>& p, int add, int past_caches) {
+  if (add) return decode_by_levels<Write::kAdd>(p);
+  const bool aligned = reinterpret_cast<uintptr_t>(p.y) % 64 == 0 &&
+                       p.ldy * static_cast<int64_t>(sizeof(float)) % 64 == 0;
+  if (!past_caches || !aligned) return decode_by_levels<Write::kStore>(p);
+  decode_by_levels<Write::kStream>(p);
+  finish_streams();
+}
+
+void decode_s32(const int32_t* acc, const RowConstants* constants, int64_t rows, int levels,
+                int32_t weight_bias, const float* column_scale, const float* column_sum,
+                const float* bias, float* y, int64_t ldy, int add, int past_caches) noexcept {
+  decode<int32_t>(
+      {acc, constants, rows, levels, weight_bias, column_scale, column_sum, bias, y, ldy}, add,
+      past_caches);
+}
+
+void decode_f32(const float* acc, const RowConstants* constants, int64_t rows, int levels,
+                const float* column_sum, const float* bias, float* y, int64_t ldy, int add,
+                int past_caches) noexcept {
+  float ones[kDecodeColumns];
+  for (float& one : ones) one = 1;
+  decode<float>({acc, constants, rows, levels, 0, ones, column_sum, bias, y, ldy}, add,
+                past_caches);
+}
+
+}  // namespace
+}  // namespace stamp
