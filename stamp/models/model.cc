@@ -1,6 +1,8 @@
 #include "stamp/models/model.h"
 
 #include "stamp/core/error.h"
+#include "stamp/models/calibration_file.h"
+#include "stamp/models/stored_recipe.h"
 
 namespace stamp {
 
@@ -17,7 +19,22 @@ std::shared_ptr<const ModelSource> ModelSource::open(const std::filesystem::path
   source->directory_ = directory;
   source->config_ = read_llm_config(directory);
   source->weights_ = Safetensors::open_model(directory);
+  source->stored_recipe_ = read_stored_recipe(directory, source->config_);
+  if (source->stored_recipe_ && source->stored_recipe_->needs_calibration())
+    source->stored_calibration_ = read_calibration(directory / kCalibrationFile);
   return source;
+}
+
+Recipe ModelSource::reference_recipe() const {
+  if (!stored_recipe_) return {};
+  Recipe recipe = *stored_recipe_;
+  recipe.name += " (weights only)";
+  recipe.activations = {};
+  recipe.k = recipe.v = {};
+  recipe.attention_bits = 16;
+  recipe.layers.clear();
+  recipe.center = "none";
+  return recipe;
 }
 
 }  // namespace stamp

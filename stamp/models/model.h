@@ -3,6 +3,7 @@
 // arguments.
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ namespace stamp {
 struct ModelOptions {
   Recipe recipe;                             // default: plain
   const Calibration* calibration = nullptr;  // needed when recipe.needs_calibration()
+  Execution execution = Execution::kInteger;
 };
 
 class Model {
@@ -36,6 +38,10 @@ class Model {
   /// `tokens`.
   virtual BitCount activation_bits(int64_t tokens) const = 0;
   virtual BitCount kv_bits(int64_t tokens) const = 0;
+  /// True when a part of the recipe runs on fp32 values rounded to its grids, not on integers.
+  virtual bool simulated() const = 0;
+  /// Bytes of weights that one generated token reads, output head included.
+  virtual int64_t weight_bytes() const = 0;
   /// Lines worth telling the user: which Hadamard orders are used, what is excluded.
   virtual std::vector<std::string> notes() const = 0;
 };
@@ -49,16 +55,26 @@ class ModelSource {
   const std::filesystem::path& directory() const { return directory_; }
   const LlmConfig& config() const { return config_; }
   const Safetensors& weights() const { return weights_; }
+  /// The recipe that the weights were stored with by `stamp quantize`; null: plain weights.
+  const Recipe* stored_recipe() const { return stored_recipe_ ? &*stored_recipe_ : nullptr; }
+  /// What the stored recipe was calibrated with; empty when it needs no calibration.
+  const Calibration& stored_calibration() const { return stored_calibration_; }
+  /// The recipe of the most exact model that can be made: plain, or with stored weights and
+  /// everything else at 16 bits.
+  Recipe reference_recipe() const;
 
  private:
   std::filesystem::path directory_;
   LlmConfig config_;
   Safetensors weights_;
+  std::optional<Recipe> stored_recipe_;
+  Calibration stored_calibration_;
 };
 
-/// The model of config.architecture from the registry, with `options` applied. Throws
-/// std::runtime_error for an architecture that is not registered (listing those that are), missing
-/// tensors or wrong shapes.
+/// The model of config.architecture from the registry, with `options` applied. Stored weights can
+/// only be used as stored: throws std::invalid_argument when the recipe treats weights otherwise
+/// (see check_same_weights()). Throws std::runtime_error for an architecture that is not registered
+/// (listing those that are), missing tensors or wrong shapes.
 std::unique_ptr<Model> make_model(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options = {});
 std::vector<std::string> supported_architectures();

@@ -5,6 +5,7 @@
 #include "stamp/models/llama/llama.h"
 #include "stamp/models/model.h"
 #include "stamp/models/qwen2/qwen2.h"
+#include "stamp/models/stored_recipe.h"
 
 namespace stamp {
 namespace {
@@ -12,11 +13,19 @@ namespace {
 struct Family {
   std::string_view architecture;
   std::unique_ptr<Model> (*make)(std::shared_ptr<const ModelSource>, const ModelOptions&);
+  std::vector<LinearGroup> (*groups)(const LlmConfig&);
 };
 constexpr std::array kFamilies = {
-    Family{"LlamaForCausalLM", make_llama},
-    Family{"Qwen2ForCausalLM", make_qwen2},
+    Family{"LlamaForCausalLM", make_llama, llama_groups},
+    Family{"Qwen2ForCausalLM", make_qwen2, qwen2_groups},
 };
+
+const Family& family_of(const LlmConfig& config) {
+  for (const Family& family : kFamilies)
+    if (family.architecture == config.architecture) return family;
+  throw_runtime("config.json: unknown architecture '{}', expected one of {}", config.architecture,
+                fmt::join(supported_architectures(), ", "));
+}
 
 }  // namespace
 
@@ -26,14 +35,16 @@ std::vector<std::string> supported_architectures() {
   return names;
 }
 
+std::vector<LinearGroup> linear_groups(const LlmConfig& config) {
+  return family_of(config).groups(config);
+}
+
 std::unique_ptr<Model> make_model(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options) {
   check(options.recipe);
-  const std::string& architecture = source->config().architecture;
-  for (const Family& family : kFamilies)
-    if (family.architecture == architecture) return family.make(std::move(source), options);
-  throw_runtime("{}: unknown architecture '{}', expected one of {}", source->directory().string(),
-                architecture, fmt::join(supported_architectures(), ", "));
+  if (const Recipe* stored = source->stored_recipe())
+    check_same_weights(options.recipe, *stored, source->directory().string());
+  return family_of(source->config()).make(std::move(source), options);
 }
 
 }  // namespace stamp

@@ -24,24 +24,105 @@ std::vector<float> checked_vector(const ModelSource& source, const std::string& 
   return values;
 }
 
+namespace {
+
+void check_stored_shape(const ModelSource& source, const std::string& name, const Shape& want) {
+  const TensorView& shape = source.weights().at(name + ".weight_shape");
+  const bool is_pair = shape.dtype == DType::kI64 && shape.shape == Shape{2};
+  if (!is_pair || Shape(shape.as<int64_t>(), shape.as<int64_t>() + 2) != want)
+    throw_runtime(
+        "{}: {}.weight_shape: expected I64 {}, got {} {}; config.json and weights do not "
+        "agree",
+        source.directory().string(), name, to_string(want), dtype_name(shape.dtype),
+        is_pair ? to_string(Shape(shape.as<int64_t>(), shape.as<int64_t>() + 2))
+                : "of shape " + to_string(shape.shape));
+}
+
+/// The tensors NAME.weight_packed, NAME.weight_scale and NAME.weight_shape.
+StoredWeight stored_weight(const ModelSource& source, const std::string& name,
+                           const WeightSpec& spec, const Shape& shape) {
+  StoredWeight weight = stored_layout(spec, shape[0], shape[1]);
+  weight.packed = source.weights().at(name + ".weight_packed");
+  weight.scale = source.weights().at(name + ".weight_scale");
+  check(weight, source.directory().string() + ": " + name);
+  check_stored_shape(source, name, shape);
+  return weight;
+}
+
+LinearWeight table_weight(const ModelSource& source, const std::string& name,
+                          const WeightSpec& spec) {
+  const Shape shape = {source.config().vocab_size, source.config().hidden_size};
+  LinearWeight weight{.name = name};
+  if (source.stored_recipe() != nullptr && spec.bits < 16)
+    weight.stored = stored_weight(source, name, spec, shape);
+  else
+    weight.weight = checked_tensor(source, name + ".weight", shape);
+  return weight;
+}
+
+bool centers(const ModelSource& source, const Recipe& recipe, const std::string& site) {
+  if (recipe.center == "none" || recipe.activations.bits == 16) return false;
+  const auto found = source.stored_calibration().find(site);
+  return found != source.stored_calibration().end() && found->second.center;
+}
+
+}  // namespace
+
+bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group) {
+  std::vector<std::string> names;
+  for (const WeightRequest& request : group.weights)
+    names.push_back(fmt::format("layers.{}.{}", layer, request.name));
+  return stored.weights.bits < 16 && !excludes(stored, names);
+}
+
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
-                                        const std::vector<WeightRequest>& requests) {
+                                        const LinearGroup& group, const Recipe& recipe) {
+  const Recipe* stored = source.stored_recipe();
+  const bool packed = stored != nullptr && stores_group(*stored, index, group);
+  const bool centered =
+      packed && centers(source, recipe, fmt::format("layers.{}.{}", index, group.input));
   std::vector<LinearWeight> weights;
-  for (const WeightRequest& request : requests) {
-    const std::string name = fmt::format("layers.{}.{}", index, request.name);
-    LinearWeight weight{
-        name,
-        checked_tensor(source, "model." + name + ".weight", {request.out_dim, request.in_dim}),
-        std::nullopt};
-    if (request.bias)
-      weight.bias = checked_tensor(source, "model." + name + ".bias", {request.out_dim});
+  for (const WeightRequest& request : group.weights) {
+    LinearWeight weight{.name = fmt::format("layers.{}.{}", index, request.name)};
+    const std::string name = "model." + weight.name;
+    const Shape shape = {request.out_dim, request.in_dim};
+    if (packed)
+      weight.stored = stored_weight(source, name, stored->weights, shape);
+    else
+      weight.weight = checked_tensor(source, name + ".weight", shape);
+    if (request.bias || centered)
+      weight.bias =
+          checked_tensor(source, name + (centered ? ".centered_bias" : ".bias"), {request.out_dim});
     weights.push_back(std::move(weight));
   }
   return weights;
 }
 
+LinearWeight embedding_weight(const ModelSource& source) {
+  const Recipe* stored = source.stored_recipe();
+  return table_weight(source, "model.embed_tokens",
+                      {.bits = stored == nullptr ? 16 : stored->embedding_bits});
+}
+
+LinearWeight lm_head_weight(const ModelSource& source) {
+  const Recipe* stored = source.stored_recipe();
+  LinearWeight weight =
+      source.config().tie_word_embeddings
+          ? embedding_weight(source)
+          : table_weight(source, "lm_head", stored == nullptr ? WeightSpec{} : stored->lm_head);
+  weight.name = "lm_head";
+  return weight;
+}
+
 void drop_pages(const std::vector<LinearWeight>& weights) {
-  for (const LinearWeight& part : weights) drop_mapped_pages(part.weight.data, part.weight.bytes());
+  for (const LinearWeight& part : weights) {
+    if (!part.stored) {
+      drop_mapped_pages(part.weight.data, part.weight.bytes());
+      continue;
+    }
+    drop_mapped_pages(part.stored->packed.data, part.stored->packed.bytes());
+    drop_mapped_pages(part.stored->scale.data, part.stored->scale.bytes());
+  }
 }
 
 }  // namespace stamp

@@ -20,9 +20,27 @@ struct WeightRequest {
   int64_t out_dim = 0, in_dim = 0;
   bool bias = false;
 };
-/// Weights of layer `index` ("model.layers.3." in the file, "layers.3." in recipes and reports).
+/// Linears of one layer that share an input.
+struct LinearGroup {
+  std::string input;  // "attn_in": the site is "layers.3.attn_in"
+  std::vector<WeightRequest> weights;
+  int64_t head_dim = 0;  // > 0 when the input is made of heads
+};
+/// The groups of every layer of a model of this architecture, in the order of its forward pass.
+/// Throws as make_model() for an unknown one.
+std::vector<LinearGroup> linear_groups(const LlmConfig& config);
+/// True when quantized weights of this group are stored instead of plain ones.
+bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group);
+
+/// Weights of layer `index` ("model.layers.3." in the file, "layers.3." in recipes and reports), as
+/// stored or plain. `recipe` is that of the layer: where it centers the input, a stored weight
+/// comes with the bias that has the centering merged in.
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
-                                        const std::vector<WeightRequest>& requests);
+                                        const LinearGroup& group, const Recipe& recipe);
+/// The table "model.embed_tokens" or, when the embeddings are not tied, "lm_head", [vocab_size,
+/// hidden_size], as stored or plain.
+LinearWeight embedding_weight(const ModelSource& source);
+LinearWeight lm_head_weight(const ModelSource& source);
 /// Lets the mapped pages of weights go of which a converted copy exists.
 void drop_pages(const std::vector<LinearWeight>& weights);
 

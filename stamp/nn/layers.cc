@@ -15,19 +15,6 @@ void check_same_shape(const char* where, ConstFloatView x, ConstFloatView y) {
 
 }  // namespace
 
-void gather_rows(const TensorView& table, std::span<const int32_t> ids, FloatView out) {
-  if (table.shape.size() != 2 || table.shape[1] != out.cols ||
-      static_cast<int64_t>(ids.size()) != out.rows)
-    throw_argument("embedding: table {} and {} ids do not give out [{}, {}]",
-                   to_string(table.shape), ids.size(), out.rows, out.cols);
-  for (const int32_t id : ids)
-    if (id < 0 || id >= table.shape[0])
-      throw_argument("embedding: expected token ids from 0 to {}, got {}", table.shape[0] - 1, id);
-  for_each_row(out.rows, out.cols, [&](int64_t i) {
-    to_f32(table, ids[static_cast<size_t>(i)] * out.cols, out.row_span(i));
-  });
-}
-
 void rms_norm_rows(ConstFloatView x, std::span<const float> weight, double eps, FloatView out) {
   check_same_shape("rms norm", x, out);
   if (static_cast<int64_t>(weight.size()) != x.cols)

@@ -7,9 +7,6 @@
 
 namespace stamp {
 
-/// out[i] = widened row ids[i] of table [rows, cols]. Throws std::invalid_argument for an id out of
-/// range.
-void gather_rows(const TensorView& table, std::span<const int32_t> ids, FloatView out);
 /// out[i] = x[i] / sqrt(mean(x[i]^2) + eps) * weight, row by row; out may be x.
 void rms_norm_rows(ConstFloatView x, std::span<const float> weight, double eps, FloatView out);
 /// gate = silu(gate) * up.

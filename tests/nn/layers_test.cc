@@ -9,24 +9,6 @@
 namespace stamp {
 namespace {
 
-TEST(Layers, GatherWidensRows) {
-  const std::vector<bf16> table = {0x3f80, 0x4000, 0x4040, 0x4080};  // 1 2 / 3 4
-  const TensorView view{DType::kBF16, {2, 2}, table.data()};
-  const std::vector<int32_t> ids = {1, 0, 1};
-  Matrix out(3, 2);
-  gather_rows(view, ids, out.view());
-  EXPECT_EQ(std::vector<float>(out.data(), out.data() + 6), (std::vector<float>{3, 4, 1, 2, 3, 4}));
-}
-
-TEST(Layers, GatherRejectsIdsOutOfRange) {
-  const Matrix table(4, 2);
-  Matrix out(1, 2);
-  for (const int32_t id : {-1, 4, 2147483647}) {
-    const std::vector<int32_t> ids = {id};
-    EXPECT_THROW(gather_rows(view_of(table), ids, out.view()), std::invalid_argument) << id;
-  }
-}
-
 TEST(Layers, RmsNormInPlace) {
   Rng rng(1);
   const Matrix x = random_matrix(rng, 20, 37);

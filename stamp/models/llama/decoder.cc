@@ -13,35 +13,54 @@ namespace stamp {
 struct Decoder::Workspace {
   int64_t position = 0;
   RopeTable rope;
-  Matrix x, normed, q, k, v, attended, gate, up, branch;
+  Matrix x;      // the residual stream
+  Matrix input;  // of the next linear
+  Matrix q, k, v, gated;
 };
+
+std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases biases) {
+  const int64_t hidden = config.hidden_size, intermediate = config.intermediate_size;
+  const int64_t q_dim = config.heads * config.head_dim, kv_dim = config.kv_heads * config.head_dim;
+  return {{"attn_in",
+           {{"self_attn.q_proj", q_dim, hidden, biases.qkv},
+            {"self_attn.k_proj", kv_dim, hidden, biases.qkv},
+            {"self_attn.v_proj", kv_dim, hidden, biases.qkv}}},
+          {"o_in", {{"self_attn.o_proj", hidden, q_dim, biases.o}}, config.head_dim},
+          {"mlp_in",
+           {{"mlp.gate_proj", intermediate, hidden, biases.mlp},
+            {"mlp.up_proj", intermediate, hidden, biases.mlp}}},
+          {"down_in", {{"mlp.down_proj", hidden, intermediate, biases.mlp}}}};
+}
 
 Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& options,
                  DecoderBiases biases)
     : source_(std::move(source)), config_(source_->config()), recipe_(options.recipe) {
   const int64_t hidden = config_.hidden_size;
-  const Shape table = {config_.vocab_size, hidden};
-  embedding_ = checked_tensor(*source_, "model.embed_tokens.weight", table);
-  lm_head_ =
-      config_.tie_word_embeddings ? embedding_ : checked_tensor(*source_, "lm_head.weight", table);
+  const LinearWeight embedding = embedding_weight(*source_);
+  embedding_ = embedding.stored ? Embedding(*embedding.stored)
+                                : Embedding(embedding.weight, recipe_.embedding_bits);
+  Recipe head;
+  head.weights = recipe_.lm_head;
+  const std::vector<LinearWeight> lm_head = {lm_head_weight(*source_)};
+  lm_head_.emplace("lm_head", lm_head, head, nullptr, 0, options.execution);
+  if (!head.is_plain()) drop_pages(lm_head);
   final_norm_ = checked_vector(*source_, "model.norm.weight", hidden);
   inverse_frequencies_ =
       rope_inverse_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
   check_layers(recipe_, config_.layers);
-  for (int64_t i = 0; i < config_.layers; ++i)
-    layers_.push_back(load_layer(i, options.calibration, biases));
+  for (int64_t i = 0; i < config_.layers; ++i) layers_.push_back(load_layer(i, options, biases));
 }
 
-Decoder::Layer Decoder::load_layer(int64_t index, const Calibration* calibration,
+Decoder::Layer Decoder::load_layer(int64_t index, const ModelOptions& options,
                                    DecoderBiases biases) const {
   const LlmConfig& c = config_;
-  const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
   const Recipe recipe = recipe_for_layer(recipe_, index);
   const std::string name = fmt::format("layers.{}", index), prefix = "model." + name + ".";
-  const auto linear = [&](const char* input, const std::vector<WeightRequest>& requests,
-                          int64_t head_dim = 0) {
-    const std::vector<LinearWeight> weights = layer_weights(*source_, index, requests);
-    Linear result(name + "." + input, weights, recipe, calibration, head_dim);
+  const std::vector<LinearGroup> groups = decoder_groups(c, biases);
+  const auto linear = [&](const LinearGroup& group) {
+    const std::vector<LinearWeight> weights = layer_weights(*source_, index, group, recipe);
+    Linear result(name + "." + group.input, weights, recipe, options.calibration, group.head_dim,
+                  options.execution);
     if (!recipe_.is_plain()) drop_pages(weights);
     return result;
   };
@@ -50,26 +69,28 @@ Decoder::Layer Decoder::load_layer(int64_t index, const Calibration* calibration
       .attention_norm = checked_vector(*source_, prefix + "input_layernorm.weight", c.hidden_size),
       .mlp_norm =
           checked_vector(*source_, prefix + "post_attention_layernorm.weight", c.hidden_size),
-      .qkv = linear("attn_in", {{"self_attn.q_proj", q_dim, c.hidden_size, biases.qkv},
-                                {"self_attn.k_proj", kv_dim, c.hidden_size, biases.qkv},
-                                {"self_attn.v_proj", kv_dim, c.hidden_size, biases.qkv}}),
-      .o = linear("o_in", {{"self_attn.o_proj", c.hidden_size, q_dim, biases.o}}, c.head_dim),
-      .gate_up =
-          linear("mlp_in", {{"mlp.gate_proj", c.intermediate_size, c.hidden_size, biases.mlp},
-                            {"mlp.up_proj", c.intermediate_size, c.hidden_size, biases.mlp}}),
-      .down =
-          linear("down_in", {{"mlp.down_proj", c.hidden_size, c.intermediate_size, biases.mlp}}),
-      .kv = make_kv_quantizer(recipe, static_cast<int>(index), calibration),
+      .qkv = linear(groups[0]),
+      .o = linear(groups[1]),
+      .gate_up = linear(groups[2]),
+      .down = linear(groups[3]),
+      .kv = make_kv_quantizer(recipe, static_cast<int>(index), options.calibration),
       .k_rotation = plan_kv_rotation(recipe.k, c.head_dim),
       .v_rotation = plan_kv_rotation(recipe.v, c.head_dim),
   };
 }
 
+void Decoder::norm_into(Matrix& out, Workspace& work, const std::vector<float>& weight,
+                        ForwardContext& context) const {
+  const PhaseScope scope(context.phases, Phase::kNorm);
+  if (&out != &work.x) out.reshape(work.x.rows(), work.x.cols());
+  rms_norm_rows(work.x.view(), weight, config_.rms_norm_eps, out.view());
+}
+
 void Decoder::attention_block(const Layer& layer, LayerCache& cache, Workspace& work,
                               ForwardContext& context) const {
-  rms_norm_rows(work.x.view(), layer.attention_norm, config_.rms_norm_eps, work.normed.view());
+  norm_into(work.input, work, layer.attention_norm, context);
   Matrix* const qkv[] = {&work.q, &work.k, &work.v};
-  layer.qkv.forward(work.normed.view(), work.position, qkv, context);
+  layer.qkv.forward(work.input.view(), work.position, qkv, context);
   apply_rope(work.q.view(), work.rope);
   apply_rope(work.k.view(), work.rope);
   rotate_heads(work.q.view(), config_.head_dim, layer.k_rotation);  // q k^T does not change
@@ -79,23 +100,21 @@ void Decoder::attention_block(const Layer& layer, LayerCache& cache, Workspace& 
     context.observer->on_kv(layer.name + ".k", work.k.view(), work.position);
     context.observer->on_kv(layer.name + ".v", work.v.view(), work.position);
   }
-  attention(work.q.view(), work.k.view(), work.v.view(), work.position,
-            {config_.heads, config_.kv_heads, config_.head_dim}, layer.kv, cache,
-            work.attended.view());
-  rotate_heads(work.attended.view(), config_.head_dim, layer.v_rotation);  // its own inverse
-  Matrix* const branch[] = {&work.branch};
-  layer.o.forward(work.attended.view(), work.position, branch, context);
-  add_rows(work.x.view(), work.branch.view());
+  work.input.reshape(work.x.rows(), config_.heads * config_.head_dim);
+  {
+    const PhaseScope scope(context.phases, Phase::kAttention);
+    attention(work.q.view(), work.k.view(), work.v.view(), work.position,
+              {config_.heads, config_.kv_heads, config_.head_dim}, layer.kv, cache,
+              work.input.view());
+    rotate_heads(work.input.view(), config_.head_dim, layer.v_rotation);  // its own inverse
+  }
+  layer.o.forward_into(work.input.view(), work.position, work.x.view(), true, context);
 }
 
 void Decoder::mlp_block(const Layer& layer, Workspace& work, ForwardContext& context) const {
-  rms_norm_rows(work.x.view(), layer.mlp_norm, config_.rms_norm_eps, work.normed.view());
-  Matrix* const gate_up[] = {&work.gate, &work.up};
-  layer.gate_up.forward(work.normed.view(), work.position, gate_up, context);
-  silu_multiply(work.gate.view(), work.up.view());
-  Matrix* const branch[] = {&work.branch};
-  layer.down.forward(work.gate.view(), work.position, branch, context);
-  add_rows(work.x.view(), work.branch.view());
+  norm_into(work.input, work, layer.mlp_norm, context);
+  layer.gate_up.forward_gated(work.input.view(), work.position, work.gated, context);
+  layer.down.forward_into(work.gated.view(), work.position, work.x.view(), true, context);
 }
 
 Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
@@ -108,12 +127,11 @@ Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
   const auto observe = [&](const std::string& name, const Matrix& x) {
     if (context.observer) context.observer->on_hidden(name, x.view());
   };
+  const PhaseScope scope(context.phases, Phase::kOther);
   Workspace work{.position = cache.tokens()};
   work.rope = make_rope_table(inverse_frequencies_, work.position, tokens);
   work.x.reshape(tokens, config_.hidden_size);
-  work.normed.reshape(tokens, config_.hidden_size);
-  work.attended.reshape(tokens, config_.heads * config_.head_dim);
-  gather_rows(embedding_, ids, work.x.view());
+  embedding_.gather(ids, work.x.view());
   observe("embed", work.x);
   for (size_t i = 0; i < layers_.size(); ++i) {
     attention_block(layers_[i], cache.layer(static_cast<int64_t>(i)), work, context);
@@ -121,20 +139,18 @@ Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
     observe(layers_[i].name, work.x);
   }
   cache.advance(tokens);
-  rms_norm_rows(work.x.view(), final_norm_, config_.rms_norm_eps, work.x.view());
+  norm_into(work.x, work, final_norm_, context);
   observe("final_norm", work.x);
   return std::move(work.x);
 }
 
 void Decoder::logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const {
-  matmul_transposed(hidden, lm_head_, {}, out, context.compute == Compute::kBF16);
+  lm_head_->forward_into(hidden, 0, out, false, context);
 }
 
 BitCount Decoder::activation_bits(int64_t tokens) const {
   BitCount bits;
-  for (const Layer& layer : layers_)
-    for (const Linear* linear : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-      bits.add(linear->count_bits(tokens));
+  for_each_linear([&](const Linear& linear) { bits.add(linear.count_bits(tokens)); });
   return bits;
 }
 
@@ -144,6 +160,18 @@ BitCount Decoder::kv_bits(int64_t tokens) const {
     bits.add(
         count_kv_bits(layer.kv, tokens, config_.kv_heads * config_.head_dim, config_.head_dim));
   return bits;
+}
+
+bool Decoder::simulated() const {
+  bool any = lm_head_->simulated();
+  for_each_linear([&](const Linear& linear) { any |= linear.simulated(); });
+  return any;
+}
+
+int64_t Decoder::weight_bytes() const {
+  int64_t bytes = lm_head_->weight_bytes();
+  for_each_linear([&](const Linear& linear) { bytes += linear.weight_bytes(); });
+  return bytes;
 }
 
 std::vector<std::string> Decoder::notes() const {
@@ -163,9 +191,9 @@ std::vector<std::string> Decoder::notes() const {
   };
   note_rotation("k", &Layer::k_rotation);
   note_rotation("v", &Layer::v_rotation);
-  for (const Layer& layer : layers_)
-    for (const Linear* linear : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-      if (linear->excluded()) notes.push_back(linear->site() + " is excluded: not quantized");
+  for_each_linear([&](const Linear& linear) {
+    if (linear.excluded()) notes.push_back(linear.site() + " is excluded: not quantized");
+  });
   return notes;
 }
 

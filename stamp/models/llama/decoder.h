@@ -1,8 +1,9 @@
 #pragma once
 // The pre-norm decoder with rotary positions, grouped-query attention and a gated MLP:
 //   x += o(attention(rope(qkv(norm(x)))));  x += down(silu(gate(norm(x))) * up(norm(x)))
-#include "stamp/models/model.h"
+#include "stamp/models/weights.h"
 #include "stamp/nn/attention.h"
+#include "stamp/nn/embedding.h"
 #include "stamp/nn/rope.h"
 
 namespace stamp {
@@ -11,6 +12,9 @@ namespace stamp {
 struct DecoderBiases {
   bool qkv = false, o = false, mlp = false;
 };
+
+/// attn_in (q, k, v), o_in, mlp_in (gate, up), down_in.
+std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases biases);
 
 class Decoder : public Model {
  public:
@@ -25,6 +29,8 @@ class Decoder : public Model {
   void logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const override;
   BitCount activation_bits(int64_t tokens) const override;
   BitCount kv_bits(int64_t tokens) const override;
+  bool simulated() const override;
+  int64_t weight_bytes() const override;
   std::vector<std::string> notes() const override;
 
  private:
@@ -37,7 +43,16 @@ class Decoder : public Model {
   };
   struct Workspace;
 
-  Layer load_layer(int64_t index, const Calibration* calibration, DecoderBiases biases) const;
+  Layer load_layer(int64_t index, const ModelOptions& options, DecoderBiases biases) const;
+  /// Calls body(linear) for every quantized linear.
+  template <class Body>
+  void for_each_linear(Body&& body) const {
+    for (const Layer& layer : layers_)
+      for (const Linear* linear : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
+        body(*linear);
+  }
+  void norm_into(Matrix& out, Workspace& work, const std::vector<float>& weight,
+                 ForwardContext& context) const;
   void attention_block(const Layer& layer, LayerCache& cache, Workspace& work,
                        ForwardContext& context) const;
   void mlp_block(const Layer& layer, Workspace& work, ForwardContext& context) const;
@@ -45,7 +60,8 @@ class Decoder : public Model {
   std::shared_ptr<const ModelSource> source_;
   LlmConfig config_;
   Recipe recipe_;
-  TensorView embedding_, lm_head_;
+  Embedding embedding_;
+  std::optional<Linear> lm_head_;
   std::vector<float> inverse_frequencies_, final_norm_;
   std::vector<Layer> layers_;
 };

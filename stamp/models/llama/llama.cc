@@ -3,12 +3,22 @@
 #include "stamp/models/llama/decoder.h"
 
 namespace stamp {
+namespace {
+
+DecoderBiases biases(const LlmConfig& config) {
+  return {.qkv = config.attention_bias, .o = config.attention_bias, .mlp = config.mlp_bias};
+}
+
+}  // namespace
+
+std::vector<LinearGroup> llama_groups(const LlmConfig& config) {
+  return decoder_groups(config, biases(config));
+}
 
 std::unique_ptr<Model> make_llama(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options) {
-  const bool attention = source->config().attention_bias, mlp = source->config().mlp_bias;
-  return std::make_unique<Decoder>(std::move(source), options,
-                                   DecoderBiases{.qkv = attention, .o = attention, .mlp = mlp});
+  const DecoderBiases own = biases(source->config());
+  return std::make_unique<Decoder>(std::move(source), options, own);
 }
 
 }  // namespace stamp

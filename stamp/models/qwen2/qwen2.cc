@@ -3,10 +3,19 @@
 #include "stamp/models/llama/decoder.h"
 
 namespace stamp {
+namespace {
+
+constexpr DecoderBiases kBiases = {.qkv = true};
+
+}  // namespace
+
+std::vector<LinearGroup> qwen2_groups(const LlmConfig& config) {
+  return decoder_groups(config, kBiases);
+}
 
 std::unique_ptr<Model> make_qwen2(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options) {
-  return std::make_unique<Decoder>(std::move(source), options, DecoderBiases{.qkv = true});
+  return std::make_unique<Decoder>(std::move(source), options, kBiases);
 }
 
 }  // namespace stamp
