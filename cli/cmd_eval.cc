@@ -8,7 +8,7 @@ namespace stamp::cli {
 void add_eval(CLI::App& app, int& exit_code) {
   struct Flags {
     EvaluateOptions options;
-    std::string recipe = "bf16", bos = "every";
+    std::string recipe, bos = "every";
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
@@ -28,6 +28,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   app.add_option("--causal-positions", options.causal_positions,
                  "positions scored for the exactly causal figure; 0: off")
       ->capture_default_str();
+  add_execution(app, options.execution);
   add_compute(app, "--compute", options.compute, "arithmetic of the quantized model");
   add_compute(app, "--reference", options.reference, "arithmetic of the reference model");
   app.add_flag("--json", flags->json, "print JSON");

@@ -24,6 +24,16 @@ void add_compute(CLI::App& app, const std::string& flag, Compute& compute,
       ->check(CLI::IsMember({"fp32", "bf16"}));
 }
 
+void add_execution(CLI::App& app, Execution& execution) {
+  app.add_option_function<std::string>(
+         "--execution",
+         [&execution](const std::string& name) {
+           execution = name == "simulated" ? Execution::kSimulated : Execution::kInteger;
+         },
+         "quantized products on integers where the recipe allows, or simulated in fp32")
+      ->check(CLI::IsMember({"integer", "simulated"}));
+}
+
 Compute usable_compute(Compute wanted) {
   if (wanted == Compute::kBF16 && !has_fast_bf16()) {
     fmt::print(stderr,

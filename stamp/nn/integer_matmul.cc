@@ -20,11 +20,35 @@ struct CodeRows {
   const int8_t* data;
   int64_t stride, rows;
   const uint8_t* limits;  // null: none known
+  bool simulated;
 };
 
-CodeRows rows_of(const ActivationCodes& x) { return {x.row(0), x.stride, x.rows, x.limits.data()}; }
-CodeRows rows_of(const FixedPointCodes& x) {
-  return {x.row(0), x.stride, x.tokens * FixedPointCodes::kPlanes, nullptr};
+CodeRows rows_of(const ActivationCodes& x, Execution execution) {
+  return {x.row(0), x.stride, x.rows, x.limits.data(), execution == Execution::kSimulated};
+}
+CodeRows rows_of(const FixedPointCodes& x, Execution) {
+  return {x.row(0), x.stride, x.tokens * FixedPointCodes::kPlanes, nullptr, false};
+}
+
+/// What gemm_s8u8 computes, by fp32 products of integers: exact below 2^24.
+void simulated_sums(const CodeRows& x, int64_t first, const uint8_t* bytes, int64_t count,
+                    bool accumulate, int32_t* acc) {
+  constexpr int64_t kDepth = 256;  // 256 * 128 * 255 < 2^24
+  std::vector<float> a(static_cast<size_t>(x.rows * kDepth)), b(kDepth * kColumns),
+      c(static_cast<size_t>(x.rows * kColumns));
+  for (int64_t k = 0; k < count; k += kDepth) {
+    const int64_t depth = std::min(kDepth, count - k);
+    for (int64_t i = 0; i < x.rows; ++i)
+      std::copy_n(x.data + i * x.stride + first + k, depth, a.data() + i * depth);
+    for (int64_t p = 0; p < depth; ++p)
+      for (int64_t j = 0; j < kColumns; ++j)
+        b[static_cast<size_t>(p * kColumns + j)] =
+            bytes[((k + p) / 4 * kColumns + j) * 4 + (k + p) % 4];
+    kernels().gemm_f32(a.data(), depth, b.data(), kColumns, c.data(), kColumns, x.rows, kColumns,
+                       depth, 0);
+    for (int64_t i = 0; i < x.rows * kColumns; ++i)
+      acc[i] = (k > 0 || accumulate ? acc[i] : 0) + static_cast<int32_t>(c[static_cast<size_t>(i)]);
+  }
 }
 
 /// acc[rows, 64] = sums over channels [first, first + count) of panel p.
@@ -32,7 +56,7 @@ void channel_sums(const CodeRows& x, const PackedWeight& weight, int64_t p, int6
                   int64_t count, uint8_t* bytes, int32_t* acc) {
   const KernelTable& kernel = kernels();
   const uint8_t* panel = weight.panel(p) + first * kColumns * weight.bits() / 8;
-  if (weight.bits() == 4 && x.rows <= kFewRows)
+  if (weight.bits() == 4 && x.rows <= kFewRows && !x.simulated)
     return kernel.gemm_s8u4(x.data + first, x.stride, panel, acc, kColumns, x.rows, count,
                             x.limits);
   const int u_limit = weight.bits() == 4 ? 15 : 255;
@@ -42,6 +66,10 @@ void channel_sums(const CodeRows& x, const PackedWeight& weight, int64_t p, int6
     if (weight.bits() == 4) {
       kernel.unpack_u4(source, bytes, block);
       source = bytes;
+    }
+    if (x.simulated) {
+      simulated_sums(x, first + k, source, block, k > 0, acc);
+      continue;
     }
     kernel.gemm_s8u8(x.data + first + k, x.stride, source, acc, kColumns, x.rows, block, x.limits,
                      u_limit, k > 0);
@@ -106,12 +134,12 @@ struct Tile {
 };
 
 /// One panel of ordinary activations: y [tokens, columns of the panel].
-void panel_outputs(const ActivationCodes& x, const IntegerProduct& product, int64_t p,
-                   std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
+void panel_outputs(const ActivationCodes& x, const CodeRows& rows, const IntegerProduct& product,
+                   int64_t p, std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
   const PackedWeight& weight = *product.weight;
   const float* bias = product.bias.empty() ? nullptr : product.bias.data() + p * kColumns;
   if (weight.groups() == 1) {
-    channel_sums(rows_of(x), weight, p, 0, weight.padded_in_dim(), tile.bytes, tile.acc);
+    channel_sums(rows, weight, p, 0, weight.padded_in_dim(), tile.bytes, tile.acc);
     return decode_panel(x, tile.acc,
                         {.weight_bias = weight.bias(),
                          .column_scale = weight.scale(p),
@@ -119,7 +147,7 @@ void panel_outputs(const ActivationCodes& x, const IntegerProduct& product, int6
                          .bias = bias},
                         y, add);
   }
-  scaled_sums(rows_of(x), weight, p, sums, tile.bytes, tile.acc, tile.scaled);
+  scaled_sums(rows, weight, p, sums, tile.bytes, tile.acc, tile.scaled);
   float column_sum[kColumns] = {};
   for (int64_t g = 0; g < weight.groups(); ++g)
     for (int64_t j = 0; j < kColumns; ++j)
@@ -128,9 +156,9 @@ void panel_outputs(const ActivationCodes& x, const IntegerProduct& product, int6
 }
 
 /// The same for fixed-point activations.
-void panel_outputs(const FixedPointCodes& x, const IntegerProduct& product, int64_t p,
-                   std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
-  scaled_sums(rows_of(x), *product.weight, p, sums, tile.bytes, tile.acc, tile.scaled);
+void panel_outputs(const FixedPointCodes& x, const CodeRows& rows, const IntegerProduct& product,
+                   int64_t p, std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
+  scaled_sums(rows, *product.weight, p, sums, tile.bytes, tile.acc, tile.scaled);
   for (int64_t t = 0; t < x.tokens; ++t) {
     const float* plane = tile.scaled + t * FixedPointCodes::kPlanes * kColumns;
     const float scale = x.scale[static_cast<size_t>(t)];
@@ -164,14 +192,14 @@ void for_each_panel(int64_t panels, int64_t work, Body&& body) {
 }
 
 template <class Codes>
-void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add,
-              bool fixed_point) {
+void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add, bool fixed_point,
+              Execution execution) {
   struct Item {
     const IntegerProduct* product;
     const std::vector<int32_t>* sums;
     int64_t panel;
   };
-  const CodeRows rows = rows_of(x);
+  const CodeRows rows = rows_of(x, execution);
   std::vector<std::vector<int32_t>> sums(products.size());
   std::vector<Item> items;
   bool grouped = fixed_point;
@@ -193,7 +221,7 @@ void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add
       const Item& item = items[static_cast<size_t>(i)];
       const FloatView out = item.product->out;
       const int64_t first = item.panel * kColumns;
-      panel_outputs(x, *item.product, item.panel, *item.sums, tile,
+      panel_outputs(x, rows, *item.product, item.panel, *item.sums, tile,
                     out.cols_from(first, std::min(kColumns, out.cols - first)), add);
     }
   });
@@ -201,20 +229,21 @@ void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add
 
 }  // namespace
 
-void integer_matmul(const ActivationCodes& x, std::span<const IntegerProduct> products, bool add) {
-  multiply(x, products, add, false);
+void integer_matmul(const ActivationCodes& x, std::span<const IntegerProduct> products, bool add,
+                    Execution execution) {
+  multiply(x, products, add, false, execution);
 }
 
 void integer_matmul(const FixedPointCodes& x, std::span<const IntegerProduct> products, bool add) {
-  multiply(x, products, add, true);
+  multiply(x, products, add, true, Execution::kInteger);
 }
 
 void integer_matmul_gated(const ActivationCodes& x, const IntegerProduct& gate,
-                          const IntegerProduct& up, FloatView out) {
+                          const IntegerProduct& up, FloatView out, Execution execution) {
   check_shapes(x, gate, out);
   check_shapes(x, up, out);
   if (x.tokens == 0) return;
-  const CodeRows rows = rows_of(x);
+  const CodeRows rows = rows_of(x, execution);
   const bool grouped = gate.weight->groups() > 1 || up.weight->groups() > 1;
   const std::vector<int32_t> gate_sums =
       grouped ? group_sums(rows, *gate.weight) : std::vector<int32_t>{};
@@ -225,8 +254,9 @@ void integer_matmul_gated(const ActivationCodes& x, const IntegerProduct& gate,
     Tile tile(x.rows, x.tokens, grouped, true);
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = p * kColumns, columns = std::min(kColumns, out.cols - first);
-      panel_outputs(x, gate, p, gate_sums, tile, {tile.gate, x.tokens, columns, kColumns}, false);
-      panel_outputs(x, up, p, up_sums, tile, {tile.up, x.tokens, columns, kColumns}, false);
+      panel_outputs(x, rows, gate, p, gate_sums, tile, {tile.gate, x.tokens, columns, kColumns},
+                    false);
+      panel_outputs(x, rows, up, p, up_sums, tile, {tile.up, x.tokens, columns, kColumns}, false);
       for (int64_t t = 0; t < x.tokens; ++t)
         kernels().silu_mul(tile.gate + t * kColumns, tile.up + t * kColumns, out.row(t) + first,
                            columns);

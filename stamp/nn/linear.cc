@@ -81,6 +81,7 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
                const Calibration* calibration, int64_t head_dim, Execution execution)
     : site_(std::move(site)),
       excluded_(!recipe.is_plain() && is_excluded(recipe, weights)),
+      execution_(execution),
       quantizer_(TokenSpec{}) {
   check_shapes(site_, weights);
   in_dim_ = weight_shape(weights[0])[1];
@@ -90,16 +91,16 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
   mean_ = centering_mean(site_, own, calibration, in_dim_);
   rotate_ = own.feature == "hadamard" && (quantizer_.active() || own.weights.bits < 16);
   if (rotate_) hadamard_ = plan_hadamard(in_dim_, head_dim);
-  arithmetic_ = choose(own, execution);
+  arithmetic_ = choose(own);
   for (LinearWeight& weight : weights) parts_.push_back(make_part(std::move(weight), own.weights));
 }
 
-Linear::Arithmetic Linear::choose(const Recipe& recipe, Execution execution) const {
+Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
   if (!rotate_ && !quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
-  if (execution == Execution::kSimulated || !packable(recipe.weights))
-    return Arithmetic::kSimulated;
-  if (!quantizer_.active()) return Arithmetic::kFixedPoint;
-  return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kSimulated;
+  if (!packable(recipe.weights)) return Arithmetic::kValues;
+  if (quantizer_.active())
+    return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kValues;
+  return execution_ == Execution::kInteger ? Arithmetic::kFixedPoint : Arithmetic::kValues;
 }
 
 /// The rotated, quantized values of a part, and its bias with the centering term.
@@ -124,12 +125,12 @@ Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) cons
   part.out_dim = weight_shape(source)[0];
   part.bias = load_bias(source.bias);
   part.source = std::move(source);
-  if (integer() && part.source.stored) {
+  if (packed() && part.source.stored) {
     part.packed = PackedWeight(*part.source.stored);
     return part;
   }
   load_values(part, spec);
-  if (integer()) {
+  if (packed()) {
     part.packed = PackedWeight(quantize_weight(part.converted.view(), spec).view);
     part.converted = {};
   } else if (spec.bits < 16 && !part.source.stored) {
@@ -167,7 +168,8 @@ void Linear::encode(ConstFloatView x, int64_t position, ForwardContext& context)
 void Linear::multiply(std::span<const IntegerProduct> products, bool add,
                       ForwardContext& context) const {
   const PhaseScope scope(context.phases, Phase::kGemm);
-  if (arithmetic_ == Arithmetic::kCodes) return integer_matmul(context.codes, products, add);
+  if (arithmetic_ == Arithmetic::kCodes)
+    return integer_matmul(context.codes, products, add, execution_);
   integer_matmul(context.fixed_point, products, add);
 }
 
@@ -175,7 +177,7 @@ void Linear::run(ConstFloatView x, int64_t position, std::span<const FloatView> 
                  ForwardContext& context) const {
   check_input(x, outputs.size());
   if (context.observer) context.observer->on_input(site_, x, position);
-  if (integer()) {
+  if (packed()) {
     std::vector<IntegerProduct> products;
     for (size_t i = 0; i < parts_.size(); ++i)
       products.push_back({&parts_[i].packed, parts_[i].bias, outputs[i]});
@@ -233,7 +235,7 @@ void Linear::forward_gated(ConstFloatView x, int64_t position, Matrix& out,
   out.reshape(x.rows, parts_[0].out_dim);
   const PhaseScope scope(context.phases, Phase::kGemm);
   integer_matmul_gated(context.codes, {&parts_[0].packed, parts_[0].bias, {}},
-                       {&parts_[1].packed, parts_[1].bias, {}}, out.view());
+                       {&parts_[1].packed, parts_[1].bias, {}}, out.view(), execution_);
 }
 
 void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
@@ -253,7 +255,7 @@ void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
 
 int64_t Linear::weight_bytes() const {
   int64_t bytes = 0;
-  for (const Part& part : parts_) bytes += integer() ? part.packed.bytes() : part.weight().bytes();
+  for (const Part& part : parts_) bytes += packed() ? part.packed.bytes() : part.weight().bytes();
   return bytes;
 }
 

@@ -46,10 +46,6 @@ struct Observer {
 
 enum class Compute { kF32, kBF16 };
 
-/// How a quantized recipe is executed: with packed integers wherever the recipe allows, or with
-/// fp32 values rounded to the same grids.
-enum class Execution { kInteger, kSimulated };
-
 /// Everything mutable that a forward pass needs besides the cache.
 struct ForwardContext {
   Compute compute = Compute::kF32;
@@ -103,11 +99,9 @@ class Linear {
   /// True when products run on integers. They do when weights have at most 8 bits, symmetric, in
   /// groups of a multiple of 8, and the input's codes are bytes or it is not quantized (then 24-bit
   /// fixed point).
-  bool integer() const {
-    return arithmetic_ == Arithmetic::kCodes || arithmetic_ == Arithmetic::kFixedPoint;
-  }
+  bool integer() const { return packed() && execution_ == Execution::kInteger; }
   /// True when the recipe quantizes this linear but fp32 products stand for the integers.
-  bool simulated() const { return arithmetic_ == Arithmetic::kSimulated; }
+  bool simulated() const { return arithmetic_ != Arithmetic::kPlain && !integer(); }
   /// Bytes of weights that one token reads.
   int64_t weight_bytes() const;
   /// The rotation R of the input, null without one.
@@ -116,17 +110,21 @@ class Linear {
   BitCount count_bits(int64_t tokens) const;
 
  private:
-  enum class Arithmetic { kPlain, kSimulated, kCodes, kFixedPoint };
+  /// kValues: fp32 products of values rounded to their grids.
+  enum class Arithmetic { kPlain, kValues, kCodes, kFixedPoint };
+  bool packed() const {
+    return arithmetic_ == Arithmetic::kCodes || arithmetic_ == Arithmetic::kFixedPoint;
+  }
   struct Part {
     LinearWeight source;
     int64_t out_dim = 0;
     Matrix converted;         // rotated and quantized values; empty: packed, or source.weight
-    PackedWeight packed;      // their codes; empty unless integer()
+    PackedWeight packed;      // their codes; empty unless packed()
     std::vector<float> bias;  // centering merged in; empty: none
 
     TensorView weight() const;
   };
-  Arithmetic choose(const Recipe& recipe, Execution execution) const;
+  Arithmetic choose(const Recipe& recipe) const;
   Part make_part(LinearWeight source, const WeightSpec& spec) const;
   void load_values(Part& part, const WeightSpec& spec) const;
   void check_input(ConstFloatView x, size_t outputs) const;
@@ -145,6 +143,7 @@ class Linear {
   int64_t in_dim_ = 0;
   bool excluded_ = false;
   bool rotate_ = false;
+  Execution execution_;
   Arithmetic arithmetic_ = Arithmetic::kPlain;
   HadamardPlan hadamard_;
   std::vector<float> mean_;  // rotated; empty: no centering

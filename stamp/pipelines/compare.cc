@@ -112,9 +112,9 @@ Comparison compare(const CompareOptions& options) {
     CompareRow row = std::move(rows[i]);
     const auto calibration = calibrations.find(row.recipe.name);
     const auto model = make_model(
-        source,
-        {.recipe = row.recipe,
-         .calibration = calibration == calibrations.end() ? nullptr : &calibration->second});
+        source, {.recipe = row.recipe,
+                 .calibration = calibration == calibrations.end() ? nullptr : &calibration->second,
+                 .execution = Execution::kSimulated});
     ScoreResult scored =
         score_windows(*model, cache, windows,
                       {.causal_run = result.causal_run,

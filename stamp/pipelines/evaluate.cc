@@ -96,17 +96,19 @@ Evaluation evaluate(const EvaluateOptions& options) {
                                     {.context = options.context,
                                      .max_windows = options.max_windows,
                                      .bos_every_window = options.bos_every_window});
-  Calibration calibration;
-  if (options.recipe.needs_calibration())
-    calibration =
-        calibrate(
-            source, {options.recipe},
-            {.ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
-             .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
-             .context = options.context})
-            .at(options.recipe.name);
-  const auto reference = make_model(source);
-  const auto model = make_model(source, {.recipe = options.recipe, .calibration = &calibration});
+  const Calibration calibration = calibration_for(source, options.recipe, [&] {
+    return CalibrateOptions{
+        .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
+        .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
+        .context = options.context};
+  });
+  const auto reference_source =
+      options.reference_model.empty() ? source : ModelSource::open(options.reference_model);
+  const auto reference =
+      make_model(reference_source, {.recipe = reference_source->reference_recipe()});
+  const auto model = make_model(
+      source,
+      {.recipe = options.recipe, .calibration = &calibration, .execution = options.execution});
 
   Evaluation result;
   // Every window is scored once, so the reference's hidden states are not worth keeping.
@@ -129,6 +131,10 @@ Evaluation evaluate(const EvaluateOptions& options) {
   result.bits_per_byte = std::log2(result.all.perplexity) * static_cast<double>(result.all.tokens) /
                          static_cast<double>(predicted_bytes(tokenizer, scored_windows));
   result.notes = model->notes();
+  if (reference_source->stored_recipe() != nullptr)
+    result.notes.push_back(
+        "the reference has the stored weights, too; --reference-model names the plain one");
+  result.simulated = model->simulated();
 
   result.causal_run = transform_run(options.recipe, options.context);
   if (result.causal_run > 1 && options.causal_positions > 0 && !interrupted()) {

@@ -14,11 +14,13 @@ namespace stamp {
 struct EvaluateOptions {
   std::filesystem::path model;
   std::filesystem::path text;
-  std::filesystem::path calibration;  // empty: DIR/calibration.txt when the recipe needs one
+  std::filesystem::path reference_model;  // plain model of stored weights; empty: `model`
+  std::filesystem::path calibration;      // empty: DIR/calibration.txt when the recipe needs one
   Recipe recipe;
   int64_t context = 2048;
   int64_t max_windows = 0;       // 0: all whole windows of the text
   bool bos_every_window = true;  // --bos every | first
+  Execution execution = Execution::kInteger;
   Compute compute = Compute::kF32;
   Compute reference = Compute::kF32;
   int64_t causal_positions = 2000;  // scored for the exactly causal figure; 0: off
@@ -62,7 +64,8 @@ struct Evaluation {
   double bits_per_byte = 0;
   double seconds = 0, tokens_per_second = 0;
   int64_t peak_rss_bytes = 0;
-  bool partial = false;  // interrupted
+  bool partial = false;    // interrupted
+  bool simulated = false;  // fp32 values stand for some of the integers
   std::vector<std::string> notes;
 };
 

@@ -36,6 +36,10 @@ std::string worst_linears(const std::vector<LinearSqnr>& linears) {
 
 }  // namespace
 
+std::string_view execution_label(bool simulated) {
+  return simulated ? " (simulated quantization)" : " (integer)";
+}
+
 std::string_view compute_name(Compute compute) {
   return compute == Compute::kBF16 ? "bf16" : "fp32";
 }
@@ -63,7 +67,7 @@ Json linears_to_json(const std::vector<LinearSqnr>& linears) {
 
 Json to_json(const Evaluation& evaluation, const EvaluateOptions& options) {
   Json json = {{"kind", "eval"},
-               {"simulated", !options.recipe.is_plain()},
+               {"simulated", evaluation.simulated},
                {"model", options.model.string()},
                {"text", options.text.string()},
                {"recipe", to_json(options.recipe)},
@@ -101,9 +105,9 @@ std::string to_text(const Evaluation& evaluation, const EvaluateOptions& options
       "{} on {}: recipe {}{}, {} windows of {} tokens, {} compute against a {} reference\n"
       "machine: {}; commit {}\n",
       options.model.string(), options.text.string(), options.recipe.name,
-      plain ? "" : " (simulated quantization)", evaluation.all.windows.size(), options.context,
-      compute_name(options.compute), compute_name(options.reference), machine_description(),
-      build_commit());
+      plain ? "" : execution_label(evaluation.simulated), evaluation.all.windows.size(),
+      options.context, compute_name(options.compute), compute_name(options.reference),
+      machine_description(), build_commit());
   if (evaluation.causal)
     text += score_lines(
         fmt::format("exactly causal (tokens that close a run of {})", evaluation.causal_run),
@@ -117,10 +121,10 @@ std::string to_text(const Evaluation& evaluation, const EvaluateOptions& options
     text += fmt::format(
         "SQNR of the final hidden states {:.2f} dB\naverage bits: weights {:.3f}, activations "
         "{:.3f} "
-        "({:.3f} with scales), K/V {:.3f} ({:.3f} with scales), lm_head 16\n",
+        "({:.3f} with scales), K/V {:.3f} ({:.3f} with scales), lm_head {}\n",
         evaluation.hidden_sqnr_db, evaluation.average_weight_bits, evaluation.bits.activations,
-        evaluation.bits.activations_with_scales, evaluation.bits.kv,
-        evaluation.bits.kv_with_scales);
+        evaluation.bits.activations_with_scales, evaluation.bits.kv, evaluation.bits.kv_with_scales,
+        options.recipe.lm_head.bits);
   for (const std::string& note : evaluation.notes) text += "note: " + note + "\n";
   if (evaluation.partial) text += "PARTIAL: interrupted before the last window.\n";
   text +=

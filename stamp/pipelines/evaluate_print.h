@@ -4,6 +4,8 @@
 
 namespace stamp {
 
+/// How a quantized recipe ran: " (integer)" or " (simulated quantization)".
+std::string_view execution_label(bool simulated);
 /// "bf16" or "fp32".
 std::string_view compute_name(Compute compute);
 Json scores_to_json(const Scores& scores);
