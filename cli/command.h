@@ -13,9 +13,11 @@ namespace stamp::cli {
 /// Adds flags and callback to `app`; the callback sets `exit_code` (0 ok, 1 failed, 3 something
 /// unsupported).
 void add_bench(CLI::App& app, int& exit_code);
+void add_chat(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
+void add_quantize(CLI::App& app, int& exit_code);
 void add_recipe(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 
@@ -23,6 +25,10 @@ void add_verify(CLI::App& app, int& exit_code);
 void add_threads(CLI::App& app);
 /// --compute fp32|bf16 into `compute`.
 void add_compute(CLI::App& app, const std::string& flag, Compute& compute, const std::string& help);
+/// --execution integer|simulated into `execution`.
+void add_execution(CLI::App& app, Execution& execution);
+/// The recipe of that name; without a name that of the stored weights of `model`, or bf16.
+Recipe recipe_or_stored(const std::string& name, const std::filesystem::path& model);
 /// Where bf16 products are not native the program computes in fp32: says so on standard error.
 Compute usable_compute(Compute wanted);
 /// Prints `json` when `as_json`, else `text`.
