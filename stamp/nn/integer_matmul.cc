@@ -11,8 +11,9 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kColumns = PackedWeight::kColumns;
-constexpr int64_t kBlock = 2048;         // channels whose bytes of one panel stay in L2 (128 KB)
-constexpr int64_t kFewRows = 8;          // up to here nibbles are not worth unpacking
+constexpr int64_t kBlock = 2048;  // channels whose bytes of one panel stay in L2 (128 KB)
+constexpr int64_t kFewRows = 8;   // up to here nibbles are not worth unpacking
+constexpr int64_t kStreamedBytes = 16 << 20;  // outputs that no cache keeps until they are read
 constexpr int64_t kSmallWork = 1 << 18;  // multiply-adds below which other threads are not woken
 
 /// Rows of signed bytes, whatever they mean.
@@ -145,7 +146,8 @@ void panel_outputs(const ActivationCodes& x, const CodeRows& rows, const Integer
                          .column_scale = weight.scale(p),
                          .column_sum = weight.sum(p),
                          .bias = bias},
-                        y, add);
+                        y, add,
+                        x.tokens * weight.out_dim() * int64_t{sizeof(float)} > kStreamedBytes);
   }
   scaled_sums(rows, weight, p, sums, tile.bytes, tile.acc, tile.scaled);
   float column_sum[kColumns] = {};
