@@ -17,7 +17,12 @@ void add_eval(CLI::App& app, int& exit_code) {
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--text", options.text, "text to score")->required()->check(CLI::ExistingFile);
-  app.add_option("--recipe", flags->recipe, "preset name or JSON file (see 'stamp recipe')");
+  app.add_option(
+      "--recipe", flags->recipe,
+      "preset name or JSON file (see 'stamp recipe'; default: that of stored weights, or bf16)");
+  app.add_option("--reference-model", options.reference_model,
+                 "plain model to compare with, when MODEL has stored weights")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");
   app.add_option("--context", options.context, "tokens per window")->capture_default_str();
@@ -34,7 +39,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] {
     EvaluateOptions& o = flags->options;
-    o.recipe = load_recipe(flags->recipe);
+    o.recipe = recipe_or_stored(flags->recipe, o.model);
     o.bos_every_window = flags->bos == "every";
     o.compute = usable_compute(o.compute);
     o.reference = usable_compute(o.reference);

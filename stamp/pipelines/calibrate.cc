@@ -107,7 +107,7 @@ std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> 
   std::map<std::string, Calibration> result;
   if (index.empty()) return result;
 
-  const std::unique_ptr<Model> model = make_model(source);
+  const std::unique_ptr<Model> model = make_model(source, {.recipe = source->reference_recipe()});
   const auto windows =
       make_windows(options.ids, options.bos_id,
                    {.context = options.context, .max_windows = options.max_windows});
@@ -125,6 +125,22 @@ std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> 
   for (const Recipe& recipe : recipes)
     if (recipe.needs_calibration())
       result[recipe.name] = finished[index.at(statistics_key(recipe))];
+  return result;
+}
+
+Calibration calibration_for(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
+                            const std::function<CalibrateOptions()>& text) {
+  if (!recipe.needs_calibration()) return {};
+  const Recipe* stored = source->stored_recipe();
+  const Calibration& kept = source->stored_calibration();
+  if (stored != nullptr && statistics_key(*stored) == statistics_key(recipe)) return kept;
+  Calibration result = calibrate(source, {recipe}, text()).at(recipe.name);
+  if (stored == nullptr || recipe.center == "none") return result;
+  for (auto& [site, statistics] : result) {
+    const auto found = kept.find(site);
+    statistics.center = found != kept.end() && found->second.center;
+    if (statistics.center) statistics.mean = found->second.mean;
+  }
   return result;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // One pass of a text through the plain model, keeping only the accumulators that recipes need.
+#include <functional>
 #include <map>
 #include <string>
 
@@ -15,9 +16,15 @@ struct CalibrateOptions {
 };
 
 /// Statistics for every recipe of `recipes` that needs them, from a single pass; keyed by recipe
-/// name.
+/// name. The text passes through the reference recipe of the source.
 std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> source,
                                              const std::vector<Recipe>& recipes,
                                              const CalibrateOptions& options);
+
+/// Statistics for one recipe: those beside the stored weights when they were made for it, else from
+/// a pass over the text that `text` gives, which is called only then. What stored weights have
+/// merged into their biases stays as it was stored. Empty when the recipe needs none.
+Calibration calibration_for(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
+                            const std::function<CalibrateOptions()>& text);
 
 }  // namespace stamp
