@@ -6,6 +6,7 @@
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/dtype.h"
+#include "stamp/kernels/packed_panel.h"
 #include "stamp/kernels/row_constants.h"
 
 namespace stamp {

@@ -1,5 +1,7 @@
 #include "stamp/nn/kv_cache.h"
 
+#include <algorithm>
+
 #include "stamp/core/error.h"
 #include "stamp/nn/site_statistics.h"
 
@@ -9,7 +11,7 @@ KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration
   const auto make = [&](const TokenSpec& spec, const char* part) {
     return make_token_quantizer(spec, fmt::format("layers.{}.{}", layer, part), calibration);
   };
-  return {make(recipe.k, "k"), make(recipe.v, "v"), recipe.kv_block};
+  return {make(recipe.k, "k"), make(recipe.v, "v"), recipe.kv_block, recipe.attention_bits};
 }
 
 HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim) {
@@ -23,18 +25,93 @@ HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim) {
           blocks == 1 ? fmt::format("H_{}", order) : fmt::format("I_{} x H_{}", blocks, order)};
 }
 
+KvStorage kv_storage(const KvQuantizer& quantizer, int64_t head_dim) {
+  if (!quantizer.active()) return KvStorage::kPlain;
+  if (quantizer.block != kKvBlockTokens) return KvStorage::kSimulated;
+  for (const TokenQuantizer* part : {&quantizer.k, &quantizer.v})
+    if (part->active() && !kv_packable(*part, head_dim)) return KvStorage::kSimulated;
+  return KvStorage::kPacked;
+}
+
+std::string_view kv_storage_name(KvStorage storage) {
+  constexpr std::string_view kNames[] = {"plain", "packed", "simulated"};
+  return kNames[static_cast<size_t>(storage)];
+}
+
+namespace {
+
+BitCount plain_bits(int64_t elements) {
+  return {16.0 * static_cast<double>(elements), 0, elements};
+}
+
+/// Bits of the closed block that starts at token `first`.
+BitCount count_packed(const KvQuantizer& quantizer, int64_t first, int64_t kv_dim,
+                      int64_t head_dim) {
+  const BitCount head = make_kv_layout(quantizer.k, quantizer.v, head_dim, first).count_bits();
+  const int64_t heads = kv_dim / head_dim;
+  BitCount bits{head.data_bits * static_cast<double>(heads),
+                head.scale_bits * static_cast<double>(heads), head.elements * heads};
+  bits.add(plain_bits(2 * kKvBlockTokens * kv_dim - bits.elements));
+  return bits;
+}
+
+}  // namespace
+
 BitCount count_kv_bits(const KvQuantizer& quantizer, int64_t tokens, int64_t kv_dim,
                        int64_t head_dim) {
-  const int64_t block = quantizer.block > 0 ? quantizer.block : tokens;
+  const bool packed = kv_storage(quantizer, head_dim) == KvStorage::kPacked;
+  const int64_t block = quantizer.block > 0 ? quantizer.block : std::max<int64_t>(tokens, 1);
   BitCount bits;
-  for (const TokenQuantizer* part : {&quantizer.k, &quantizer.v}) {
-    int64_t first = 0;
-    for (; first + block <= tokens && tokens > 0; first += block)
+  for (int64_t first = 0; first + block <= tokens; first += block) {
+    if (packed) {
+      bits.add(count_packed(quantizer, first, kv_dim, head_dim));
+      continue;
+    }
+    for (const TokenQuantizer* part : {&quantizer.k, &quantizer.v})
       bits.add(part->count_bits(block, kv_dim, first, head_dim));
-    const int64_t open = (tokens - first) * kv_dim;
-    bits.add({16.0 * static_cast<double>(open), 0, open});
   }
+  bits.add(plain_bits(2 * (tokens % block) * kv_dim));
   return bits;
+}
+
+namespace {
+
+/// The first `used` rows of `rows`, in a matrix as large.
+Matrix copy_rows(const Matrix& rows, int64_t used) {
+  Matrix result(rows.rows(), rows.cols());
+  std::copy_n(rows.data(), used * rows.cols(), result.data());
+  return result;
+}
+
+/// Rows of one part that hold something after `tokens` tokens.
+int64_t used_rows(const Matrix& rows, const KvPartLayout* packed, int64_t tokens) {
+  if (rows.rows() == 0) return 0;
+  return packed && packed->head_dim > 0 ? tokens % kKvBlockTokens : tokens;
+}
+
+}  // namespace
+
+LayerCache LayerCache::fork(int64_t count) const {
+  LayerCache result{.capacity = capacity, .kv_dim = kv_dim, .tokens = count, .block = block};
+  result.k = copy_rows(k, used_rows(k, layout ? &layout->k : nullptr, count));
+  result.v = copy_rows(v, used_rows(v, layout ? &layout->v : nullptr, count));
+  const auto closed = blocks.empty() ? 0 : count / block;
+  result.blocks.assign(blocks.begin(), blocks.begin() + closed);
+  result.layout = layout;
+  return result;
+}
+
+void LayerCache::clear() {
+  tokens = 0;
+  blocks.clear();
+}
+
+int64_t LayerCache::bytes() const {
+  int64_t total = 0;
+  for (const auto& packed : blocks) total += packed->bytes();
+  const int64_t rows = used_rows(k, layout ? &layout->k : nullptr, tokens) +
+                       used_rows(v, layout ? &layout->v : nullptr, tokens);
+  return total + rows * kv_dim * static_cast<int64_t>(sizeof(float));
 }
 
 KvCache::KvCache(int64_t layers, int64_t kv_dim, int64_t capacity) : capacity_(capacity) {
@@ -42,7 +119,35 @@ KvCache::KvCache(int64_t layers, int64_t kv_dim, int64_t capacity) : capacity_(c
     throw_argument("KV cache: sizes must be at least 1, got {} layers, {} values, {} tokens",
                    layers, kv_dim, capacity);
   for (int64_t i = 0; i < layers; ++i)
-    layers_.push_back({Matrix(capacity, kv_dim), Matrix(capacity, kv_dim)});
+    layers_.push_back(LayerCache{.capacity = capacity, .kv_dim = kv_dim});
+}
+
+void KvCache::clear() {
+  tokens_ = 0;
+  for (LayerCache& layer : layers_) layer.clear();
+}
+
+int64_t KvCache::forkable(int64_t tokens) const {
+  int64_t count = std::clamp<int64_t>(tokens, 0, tokens_);
+  for (const LayerCache& layer : layers_)
+    if (count < tokens_ - layer.open_tokens()) count = count / layer.block * layer.block;
+  return count;
+}
+
+KvCache KvCache::fork(int64_t tokens) const {
+  if (forkable(tokens) != tokens)
+    throw_argument("KV cache: the first {} of {} tokens cannot be shared; the nearest prefix is {}",
+                   tokens, tokens_, forkable(tokens));
+  KvCache result(static_cast<int64_t>(layers_.size()), layers_.front().kv_dim, capacity_);
+  result.tokens_ = tokens;
+  for (size_t i = 0; i < layers_.size(); ++i) result.layers_[i] = layers_[i].fork(tokens);
+  return result;
+}
+
+int64_t KvCache::bytes() const {
+  int64_t total = 0;
+  for (const LayerCache& layer : layers_) total += layer.bytes();
+  return total;
 }
 
 }  // namespace stamp

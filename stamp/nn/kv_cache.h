@@ -1,9 +1,11 @@
 #pragma once
-// Keys and values of past tokens. Closed blocks of kv_block tokens hold what the recipe's codes
-// decode to; the open block holds rows as they were computed (STAMP section 6).
+// Keys and values of past tokens: closed blocks of kv_block tokens as the recipe's codes, the open
+// block as rows that were computed (STAMP section 6).
+#include <string_view>
 #include <vector>
 
 #include "stamp/core/tensor.h"
+#include "stamp/nn/kv_block.h"
 #include "stamp/quant/calibration.h"
 #include "stamp/quant/feature_transform.h"
 #include "stamp/quant/recipe.h"
@@ -14,7 +16,8 @@ namespace stamp {
 /// Quantizers of one layer's K and V; made once with the model.
 struct KvQuantizer {
   TokenQuantizer k, v;
-  int block = 64;  // 0: the whole chunk (paper protocol, not causal)
+  int block = 64;           // 0: the whole chunk (paper protocol, not causal)
+  int attention_bits = 16;  // 8 or 16: of queries and probabilities that meet packed codes
 
   bool active() const { return k.active() || v.active(); }
 };
@@ -27,28 +30,62 @@ KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration
 /// head_dim.
 HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim);
 
-/// Bits of one layer's K and V after `tokens` tokens; rows of the open block count 16 bits per
-/// element.
+/// plain: nothing is quantized, rows are fp32. packed: codes as counted; a part of 16 bits stays
+/// fp32 rows. simulated: fp32 rows of what the codes would decode to, wherever the packed form does
+/// not cover the recipe (kv_block other than 64, or see kv_packable()).
+enum class KvStorage { kPlain, kPacked, kSimulated };
+KvStorage kv_storage(const KvQuantizer& quantizer, int64_t head_dim);
+std::string_view kv_storage_name(KvStorage storage);
+
+/// Bits of one layer's K and V after `tokens` tokens. Closed packed blocks count every byte that
+/// they take; rows of the open block and of parts that are not quantized count 16 bits per element.
 BitCount count_kv_bits(const KvQuantizer& quantizer, int64_t tokens, int64_t kv_dim,
                        int64_t head_dim);
 
-/// Cache of one layer: [capacity, kv_heads * head_dim] each, of which KvCache::tokens() rows are
-/// valid.
+/// Cache of one layer; attention() fills it.
 struct LayerCache {
+  int64_t capacity = 0, kv_dim = 0;
+  int64_t tokens = 0;
+  int64_t block = 0;  // tokens of a closed block; 0: rows never change
+  /// Rows as computed (a packed part: of the open block only) or simulated; made at first use.
   Matrix k, v;
+  std::vector<std::shared_ptr<const KvBlock>> blocks;  // closed and packed
+  std::shared_ptr<const KvHeadLayout> layout;          // of blocks without sinks
+
+  /// Tokens at the end that could be taken away one by one: those of the open block.
+  int64_t open_tokens() const { return block > 0 ? tokens % block : tokens; }
+  /// The first `count` tokens; see KvCache::fork().
+  LayerCache fork(int64_t count) const;
+  void clear();
+  /// Memory that holds tokens.
+  int64_t bytes() const;
 };
 
 class KvCache {
  public:
-  /// Room for `capacity` tokens; memory is touched only as it fills. Throws std::invalid_argument
-  /// for sizes below 1.
+  /// Room for `capacity` tokens; memory grows with use. Throws std::invalid_argument for sizes
+  /// below 1.
   KvCache(int64_t layers, int64_t kv_dim, int64_t capacity);
+  KvCache(KvCache&&) = default;
+  KvCache& operator=(KvCache&&) = default;
+
   int64_t tokens() const { return tokens_; }
   int64_t capacity() const { return capacity_; }
   LayerCache& layer(int64_t i) { return layers_[static_cast<size_t>(i)]; }
+  const LayerCache& layer(int64_t i) const { return layers_[static_cast<size_t>(i)]; }
   /// Called by the model once all layers have appended `count` tokens.
   void advance(int64_t count) { tokens_ += count; }
-  void clear() { tokens_ = 0; }
+  void clear();
+
+  /// The longest prefix of at most `tokens` tokens that fork() can take: the open block's rows are
+  /// lost when it closes, so that it is a multiple of the block or lies in the open one.
+  int64_t forkable(int64_t tokens) const;
+  /// A cache of the same capacity that holds the first `tokens` tokens. Closed packed blocks are
+  /// shared, rows copied; the two caches then grow apart. Throws std::invalid_argument unless
+  /// forkable(tokens) == tokens.
+  KvCache fork(int64_t tokens) const;
+  /// Memory that holds tokens, shared blocks included.
+  int64_t bytes() const;
 
  private:
   int64_t tokens_ = 0, capacity_ = 0;

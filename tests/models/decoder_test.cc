@@ -92,8 +92,9 @@ TEST(Decoder, QuantizedCacheAgreesBetweenPrefillAndDecode) {
   const auto ids = random_ids(150);
   const Matrix whole = run(*model, ids, 150);
   EXPECT_GT(relative_error(whole, run(*make_model(llama()), ids, 150)), 1e-3);
-  EXPECT_LT(relative_error(run(*model, ids, 37), whole), 1e-5);
-  EXPECT_LT(relative_error(run(*model, ids, 1), whole), 1e-5);
+  // Queries and probabilities meet packed codes as 16-bit integers, and may round another way.
+  EXPECT_LT(relative_error(run(*model, ids, 37), whole), 2e-4);
+  EXPECT_LT(relative_error(run(*model, ids, 1), whole), 2e-4);
 }
 
 TEST(Decoder, RotatingKeysAndValuesChangesOnlyTheRounding) {

@@ -2,6 +2,7 @@
 // The vector types come first, then the loaders.
 // clang-format off
 #include "stamp/kernels/simd/vec_avx2.h"
+#include "stamp/kernels/scalar/kv_attention.h"
 #include "stamp/kernels/simd/int_avx2.h"
 #include "stamp/kernels/simd/lanes_avx2.h"
 #include "stamp/kernels/simd/loaders.inl"
@@ -50,6 +51,10 @@ constinit const KernelTable kAvx2Kernels = {
     .snap_to_grid = snap_to_grid,
     .decode_s32 = decode_s32,
     .decode_f32 = decode_f32,
+    .unpack_panel = unpack_panel,
+    .kv_scores = kv_scores,
+    .kv_weights = kv_weights,
+    .kv_values = kv_values,
 };
 
 }  // namespace stamp

@@ -5,6 +5,7 @@
 // The vector types come first, then the loaders.
 // clang-format off
 #include "stamp/kernels/simd/vec_avx512.h"
+#include "stamp/kernels/avx512/kv_attention.h"
 #include "stamp/kernels/simd/int_avx512.h"
 #include "stamp/kernels/simd/lanes_avx512.h"
 #include "stamp/kernels/simd/loaders.inl"
@@ -52,6 +53,10 @@ constinit const KernelTable kAvx512Kernels = {
     .snap_to_grid = snap_to_grid,
     .decode_s32 = decode_s32,
     .decode_f32 = decode_f32,
+    .unpack_panel = unpack_panel,
+    .kv_scores = kv_scores,
+    .kv_weights = kv_weights,
+    .kv_values = kv_values,
 };
 
 }  // namespace stamp

@@ -6,6 +6,7 @@
 #include "stamp/kernels/scalar/decode.h"
 #include "stamp/kernels/scalar/integer.h"
 #include "stamp/kernels/scalar/peak.h"
+#include "stamp/kernels/scalar/kv_attention.h"
 #include "stamp/kernels/scalar/quantize.h"
 #include "stamp/kernels/scalar/transform.h"
 #include "stamp/kernels/tables.h"
@@ -103,6 +104,10 @@ constinit const KernelTable kScalarKernels = {
     .snap_to_grid = snap_to_grid,
     .decode_s32 = decode_s32,
     .decode_f32 = decode_f32,
+    .unpack_panel = unpack_panel,
+    .kv_scores = kv_scores,
+    .kv_weights = kv_weights,
+    .kv_values = kv_values,
 };
 
 }  // namespace stamp

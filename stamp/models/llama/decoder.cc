@@ -41,9 +41,8 @@ Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& 
                                 : Embedding(embedding.weight, recipe_.embedding_bits);
   Recipe head;
   head.weights = recipe_.lm_head;
-  const std::vector<LinearWeight> lm_head = {lm_head_weight(*source_)};
-  lm_head_.emplace("lm_head", lm_head, head, nullptr, 0, options.execution);
-  if (!head.is_plain()) drop_pages(lm_head);
+  lm_head_.emplace("lm_head", std::vector<LinearWeight>{lm_head_weight(*source_)}, head, nullptr, 0,
+                   options.execution);
   final_norm_ = checked_vector(*source_, "model.norm.weight", hidden);
   inverse_frequencies_ =
       rope_inverse_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
@@ -58,11 +57,8 @@ Decoder::Layer Decoder::load_layer(int64_t index, const ModelOptions& options,
   const std::string name = fmt::format("layers.{}", index), prefix = "model." + name + ".";
   const std::vector<LinearGroup> groups = decoder_groups(c, biases);
   const auto linear = [&](const LinearGroup& group) {
-    const std::vector<LinearWeight> weights = layer_weights(*source_, index, group, recipe);
-    Linear result(name + "." + group.input, weights, recipe, options.calibration, group.head_dim,
-                  options.execution);
-    if (!recipe_.is_plain()) drop_pages(weights);
-    return result;
+    return Linear(name + "." + group.input, layer_weights(*source_, index, group, recipe), recipe,
+                  options.calibration, group.head_dim, options.execution);
   };
   return {
       .name = name,
@@ -191,6 +187,12 @@ std::vector<std::string> Decoder::notes() const {
   };
   note_rotation("k", &Layer::k_rotation);
   note_rotation("v", &Layer::v_rotation);
+  for (const Layer& layer : layers_)
+    if (kv_storage(layer.kv, config_.head_dim) == KvStorage::kSimulated) {
+      notes.push_back(layer.name +
+                      " (and perhaps others): quantized K and V are simulated in fp32");
+      break;
+    }
   for_each_linear([&](const Linear& linear) {
     if (linear.excluded()) notes.push_back(linear.site() + " is excluded: not quantized");
   });

@@ -1,0 +1,100 @@
+#include "stamp/nn/attention_softmax.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "stamp/kernels/kernels.h"
+#include "stamp/nn/attention.h"
+
+namespace stamp {
+namespace {
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+Matrix stack_queries(ConstFloatView q, const QueryTile& tile, int64_t position,
+                     const AttentionShape& shape) {
+  const int64_t dim = shape.head_dim, heads = shape.heads / shape.kv_heads;
+  Matrix stacked(heads * tile.count, dim);
+  for (int64_t r = 0; r < stacked.rows(); ++r) {
+    const int64_t head = tile.group * heads + r / tile.count;
+    std::copy_n(q.row(tile.first - position + r % tile.count) + head * dim, dim, stacked.row(r));
+  }
+  return stacked;
+}
+
+RunningSoftmax::RunningSoftmax(int64_t rows, int64_t head_dim)
+    : out(Matrix::zeros(rows, head_dim)),
+      peak(static_cast<size_t>(rows), kNothing),
+      sum(static_cast<size_t>(rows), 0.0f) {}
+
+void RunningSoftmax::update(int64_t r, float* scores, int64_t visible, int64_t count, float scale) {
+  const KernelTable& kernel = kernels();
+  const auto i = static_cast<size_t>(r);
+  const float larger = std::max(peak[i], kernel.max_f32(scores, visible));
+  if (larger > peak[i]) {
+    const float shrink = std::exp(scale * (peak[i] - larger));
+    float* y = out.row(r);
+    for (int64_t j = 0; j < out.cols(); ++j) y[j] *= shrink;
+    sum[i] *= shrink;
+    peak[i] = larger;
+  }
+  sum[i] += kernel.exp_scaled(scores, visible, scale, scale * peak[i]);
+  std::fill(scores + visible, scores + count, 0.0f);
+}
+
+void RunningSoftmax::merge(const RunningSoftmax& other, float scale) {
+  for (int64_t r = 0; r < out.rows(); ++r) {
+    const auto i = static_cast<size_t>(r);
+    if (other.peak[i] == kNothing) continue;
+    const float larger = std::max(peak[i], other.peak[i]);
+    const float mine = std::exp(scale * (peak[i] - larger));
+    const float theirs = std::exp(scale * (other.peak[i] - larger));
+    float* y = out.row(r);
+    const float* x = other.out.row(r);
+    for (int64_t j = 0; j < out.cols(); ++j) y[j] = y[j] * mine + x[j] * theirs;
+    sum[i] = sum[i] * mine + other.sum[i] * theirs;
+    peak[i] = larger;
+  }
+}
+
+void RunningSoftmax::write(const QueryTile& tile, int64_t position, FloatView y) const {
+  const int64_t dim = out.cols(), heads = out.rows() / tile.count;
+  for (int64_t r = 0; r < out.rows(); ++r) {
+    const int64_t head = tile.group * heads + r / tile.count;
+    float* row = y.row(tile.first - position + r % tile.count) + head * dim;
+    const float factor = 1.0f / sum[static_cast<size_t>(r)];
+    for (int64_t j = 0; j < dim; ++j) row[j] = out(r, j) * factor;
+  }
+}
+
+RowScratch::RowScratch(int64_t rows, int64_t head_dim)
+    : scores(rows, kKeyTile), keys(rows > kFewRows ? head_dim : 0, kKeyTile) {}
+
+void score_rows(ConstFloatView q, ConstFloatView k, RowScratch& scratch) {
+  const KernelTable& kernel = kernels();
+  if (q.rows <= kFewRows) {
+    for (int64_t r = 0; r < q.rows; ++r)
+      kernel.gemv_f32(q.row(r), k.data, k.stride, scratch.scores.row(r), k.rows, k.cols);
+    return;
+  }
+  kernel.transpose_f32(k.data, k.stride, scratch.keys.data(), kKeyTile, k.rows, k.cols);
+  kernel.gemm_f32(q.data, q.stride, scratch.keys.data(), kKeyTile, scratch.scores.data(), kKeyTile,
+                  q.rows, k.rows, k.cols, 0);
+}
+
+void attend_rows(const Matrix& q, const QueryTile& tile, const KeyTile& keys, float scale,
+                 RowScratch& scratch, RunningSoftmax& softmax) {
+  const int64_t count = keys.k.rows;
+  score_rows(q.view(), keys.k, scratch);
+  for (int64_t r = 0; r < q.rows(); ++r) {
+    const int64_t before = tile.first + r % tile.count + 1 - keys.first;
+    softmax.update(r, scratch.scores.row(r), std::min(count, before), count, scale);
+  }
+  kernels().gemm_f32(scratch.scores.data(), kKeyTile, keys.v.data, keys.v.stride,
+                     softmax.out.data(), q.cols(), q.rows(), q.cols(), count, 1);
+}
+
+}  // namespace stamp

@@ -1,0 +1,200 @@
+// Attention over packed blocks: the scalar kernels against the plain definition, every instruction
+// set against the scalar one. (Packed panels are tested with their layouts, in tests/nn.)
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "stamp/core/rng.h"
+#include "stamp/kernels/kernels.h"
+
+namespace stamp {
+namespace {
+
+std::vector<float> normals(Rng& rng, size_t count) {
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(rng.normal());
+  return values;
+}
+
+std::vector<uint8_t> bytes(Rng& rng, size_t count) {
+  std::vector<uint8_t> values(count);
+  for (uint8_t& value : values) value = static_cast<uint8_t>(rng.below(256));
+  return values;
+}
+
+int row_of_slot(int levels, int slot) {
+  const int quarter = slot / 16, i = slot % 16;
+  if (levels == 0) return 4 * i + quarter;
+  if (levels > 1 && quarter < 2) return slot;
+  return quarter / 2 * 32 + 2 * i + quarter % 2;
+}
+
+/// x[token] = sum of the rows of the orthonormal Haar transform, as doubles.
+std::vector<double> inverse_haar(std::vector<double> x, int levels) {
+  for (size_t length = 64u >> levels; length < 64; length *= 2) {
+    std::vector<double> y(2 * length);
+    for (size_t i = 0; i < length; ++i) {
+      y[2 * i] = (x[i] + x[length + i]) * std::sqrt(0.5);
+      y[2 * i + 1] = (x[i] - x[length + i]) * std::sqrt(0.5);
+    }
+    std::copy(y.begin(), y.end(), x.begin());
+  }
+  return x;
+}
+
+/// sqrt(1/2) for every level that the row of a slot goes through.
+std::vector<float> factors(int levels) {
+  std::vector<float> result;
+  for (int slot = 0; slot < 64; ++slot) {
+    int depth = levels;
+    for (int row = row_of_slot(levels, slot), first = 64 >> levels; row >= first && depth > 1;
+         first *= 2)
+      if (row >= 2 * first) --depth;
+    result.push_back(static_cast<float>(std::pow(0.5, depth / 2.0)));
+  }
+  return result;
+}
+
+struct Case {
+  int levels, planes;
+  int64_t m;
+  std::vector<float> scale;
+  std::vector<uint8_t> zero;
+};
+
+template <class Body>
+void for_each_case(Rng& rng, Body&& body) {
+  for (int levels = 0; levels <= 6; ++levels)
+    for (const int planes : {1, 2})
+      for (const int64_t m : {1, 4, 33}) {
+        Case c{levels, planes, m, normals(rng, 64), bytes(rng, 64)};
+        const std::vector<float> factor = factors(levels);
+        for (size_t s = 0; s < 64; ++s) c.scale[s] = (std::abs(c.scale[s]) + 0.1f) * factor[s];
+        body(c);
+      }
+}
+
+std::vector<int32_t> random_sums(Rng& rng, const Case& c) {
+  std::vector<int32_t> sums(static_cast<size_t>(c.planes * c.m * 64));
+  for (int32_t& sum : sums) sum = static_cast<int32_t>(rng.below(400000)) - 200000;
+  return sums;
+}
+
+double plane_sum(const std::vector<int32_t>& sums, const Case& c, int64_t row, int64_t column) {
+  const double high = sums[static_cast<size_t>(row * 64 + column)];
+  if (c.planes == 1) return high;
+  return 256 * high + sums[static_cast<size_t>((c.m + row) * 64 + column)];
+}
+
+class KvKernels : public testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(has_isa(GetParam())); }
+  const KernelTable& kernel() const { return kernels_of(GetParam()); }
+};
+
+TEST_P(KvKernels, ScoresAreTheInverseTransformOfScaledSums) {
+  Rng rng(1);
+  for_each_case(rng, [&](const Case& c) {
+    const std::vector<int32_t> sums = random_sums(rng, c);
+    const auto q_scale = normals(rng, static_cast<size_t>(c.m));
+    const auto q_sum = normals(rng, static_cast<size_t>(c.m));
+    std::vector<float> scores(static_cast<size_t>(c.m * 64), 7.0f);
+    for (const int accumulate : {0, 1}) {  // the second adds to what the first wrote
+      kernel().kv_scores(sums.data(), c.planes, q_scale.data(), q_sum.data(), c.scale.data(),
+                         c.zero.data(), c.levels, scores.data(), c.m, accumulate);
+      for (int64_t i = 0; i < c.m; ++i) {
+        std::vector<double> x(64);
+        double largest = 0;
+        for (int s = 0; s < 64; ++s) {
+          const auto at = static_cast<size_t>(s);
+          const double sum = plane_sum(sums, c, i, s) * q_scale[static_cast<size_t>(i)];
+          const double value =
+              (sum - static_cast<double>(c.zero[at]) * q_sum[static_cast<size_t>(i)]) *
+              c.scale[at] / factors(c.levels)[at];
+          x[static_cast<size_t>(row_of_slot(c.levels, s))] = value;
+          largest = std::max(largest, std::abs(value));
+        }
+        const std::vector<double> want = inverse_haar(x, c.levels);
+        for (int s = 0; s < 64; ++s)
+          ASSERT_NEAR(scores[static_cast<size_t>(i * 64 + s)],
+                      want[static_cast<size_t>(4 * (s % 16) + s / 16)] * (accumulate ? 2 : 1),
+                      1e-5 * largest)
+              << c.levels << " levels, " << c.planes << " planes, slot " << s;
+      }
+    }
+  });
+}
+
+TEST_P(KvKernels, WeightsAreTheCodesOfTheTransform) {
+  Rng rng(2);
+  for_each_case(rng, [&](const Case& c) {
+    std::vector<float> p = normals(rng, static_cast<size_t>(c.m * 64));
+    std::fill_n(p.begin(), c.m > 1 ? 64 : 0, 0.0f);
+    std::vector<int8_t> codes(static_cast<size_t>(c.planes * c.m * 64), 99);
+    std::vector<float> scale(static_cast<size_t>(c.m)), offset(scale);
+    kernel().kv_weights(p.data(), c.scale.data(), c.zero.data(), c.levels, c.planes, codes.data(),
+                        scale.data(), offset.data(), c.m);
+    const double top = c.planes == 2 ? 32639 : 127;
+    for (int64_t i = 0; i < c.m; ++i) {
+      double largest = 0, error = 0, want_offset = 0;
+      for (int s = 0; s < 64; ++s) {
+        // Column s of L^-1 is row s of L.
+        std::vector<double> unit(64);
+        unit[static_cast<size_t>(row_of_slot(c.levels, s))] = 1;
+        const std::vector<double> row = inverse_haar(unit, c.levels);
+        double want = 0;
+        for (int t = 0; t < 64; ++t)
+          want += row[static_cast<size_t>(t)] * p[static_cast<size_t>(i * 64 + t % 4 * 16 + t / 4)];
+        want *= c.scale[static_cast<size_t>(s)] / factors(c.levels)[static_cast<size_t>(s)];
+        const auto at = static_cast<size_t>(i * 64 + s);
+        const double code = c.planes == 2
+                                ? 256.0 * codes[at] + codes[at + static_cast<size_t>(c.m * 64)]
+                                : codes[at];
+        largest = std::max(largest, std::abs(want));
+        error = std::max(error, std::abs(want - code * scale[static_cast<size_t>(i)]));
+        want_offset += code * scale[static_cast<size_t>(i)] * c.zero[static_cast<size_t>(s)];
+      }
+      ASSERT_LE(error, 0.502 / top * largest + 1e-6 * largest + 1e-30);
+      ASSERT_NEAR(offset[static_cast<size_t>(i)], want_offset, 1e-3 * largest + 1e-25);
+    }
+  });
+}
+
+TEST_P(KvKernels, ValuesAddScaledSums) {
+  Rng rng(3);
+  for_each_case(rng, [&](const Case& c) {
+    const std::vector<int32_t> sums = random_sums(rng, c);
+    const auto scale = normals(rng, static_cast<size_t>(c.m));
+    const auto offset = normals(rng, static_cast<size_t>(c.m));
+    for (const int64_t n : {1, 16, 24, 63, 64}) {
+      const int64_t stride = n + 3;
+      const auto before = normals(rng, static_cast<size_t>(c.m * stride));
+      auto out = before;
+      kernel().kv_values(sums.data(), c.planes, scale.data(), offset.data(), out.data(), stride,
+                         c.m, n);
+      for (int64_t i = 0; i < c.m; ++i)
+        for (int64_t j = 0; j < stride; ++j) {
+          const auto at = static_cast<size_t>(i * stride + j), row = static_cast<size_t>(i);
+          if (j >= n)
+            ASSERT_EQ(out[at], before[at]) << "touched beyond column " << n;
+          else
+            ASSERT_NEAR(out[at], before[at] + scale[row] * plane_sum(sums, c, i, j) - offset[row],
+                        1e-6 * (1 + std::abs(scale[row]) * 6e7));
+        }
+    }
+  });
+}
+
+std::vector<Isa> available() {
+  std::vector<Isa> result;
+  for (const Isa isa : kAllIsas)
+    if (has_isa(isa)) result.push_back(isa);
+  return result;
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, KvKernels, testing::ValuesIn(available()),
+                         [](const auto& info) { return std::string(isa_name(info.param)); });
+
+}  // namespace
+}  // namespace stamp
