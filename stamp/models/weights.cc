@@ -1,7 +1,6 @@
 #include "stamp/models/weights.h"
 
 #include "stamp/core/error.h"
-#include "stamp/io/mmap.h"
 
 namespace stamp {
 
@@ -112,17 +111,6 @@ LinearWeight lm_head_weight(const ModelSource& source) {
           : table_weight(source, "lm_head", stored == nullptr ? WeightSpec{} : stored->lm_head);
   weight.name = "lm_head";
   return weight;
-}
-
-void drop_pages(const std::vector<LinearWeight>& weights) {
-  for (const LinearWeight& part : weights) {
-    if (!part.stored) {
-      drop_mapped_pages(part.weight.data, part.weight.bytes());
-      continue;
-    }
-    drop_mapped_pages(part.stored->packed.data, part.stored->packed.bytes());
-    drop_mapped_pages(part.stored->scale.data, part.stored->scale.bytes());
-  }
 }
 
 }  // namespace stamp

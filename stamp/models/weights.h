@@ -41,7 +41,5 @@ std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index
 /// hidden_size], as stored or plain.
 LinearWeight embedding_weight(const ModelSource& source);
 LinearWeight lm_head_weight(const ModelSource& source);
-/// Lets the mapped pages of weights go of which a converted copy exists.
-void drop_pages(const std::vector<LinearWeight>& weights);
 
 }  // namespace stamp

@@ -1,10 +1,18 @@
 #include "stamp/nn/embedding.h"
 
+#include <algorithm>
+
 #include "stamp/core/error.h"
+#include "stamp/io/mmap.h"
 #include "stamp/nn/row_loop.h"
 #include "stamp/quant/weight_quant.h"
 
 namespace stamp {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 256;
+
+}  // namespace
 
 void Embedding::gather(std::span<const int32_t> ids, FloatView out) const {
   const Shape shape = stored_ ? Shape{stored_->out_dim, stored_->in_dim} : table_.shape;
@@ -14,12 +22,21 @@ void Embedding::gather(std::span<const int32_t> ids, FloatView out) const {
   for (const int32_t id : ids)
     if (id < 0 || id >= shape[0])
       throw_argument("embedding: expected token ids from 0 to {}, got {}", shape[0] - 1, id);
-  for_each_row(out.rows, out.cols, [&](int64_t i) {
-    const int64_t id = ids[static_cast<size_t>(i)];
-    if (stored_) return dequantize(*stored_, id, out.rows_from(i, 1));
-    to_f32(table_, id * out.cols, out.row_span(i));
-    if (bits_ < 16) fake_quantize_weight(out.rows_from(i, 1), {.bits = bits_});
-  });
+  const TensorView& table = stored_ ? stored_->packed : table_;
+  for (int64_t first = 0; first < out.rows; first += kRowsAtOnce) {
+    const int64_t end = std::min(out.rows, first + kRowsAtOnce);
+    for_each_row(end - first, out.cols, [&](int64_t i) {
+      read_row(ids[static_cast<size_t>(first + i)], out.rows_from(first + i, 1));
+    });
+    // A fault maps the neighbours of a row as well: scattered rows would keep the whole table.
+    drop_mapped_pages(table.data, table.bytes());
+  }
+}
+
+void Embedding::read_row(int64_t id, FloatView out) const {
+  if (stored_) return dequantize(*stored_, id, out);
+  to_f32(table_, id * out.cols, out.row_span(0));
+  if (bits_ < 16) fake_quantize_weight(out, {.bits = bits_});
 }
 
 }  // namespace stamp

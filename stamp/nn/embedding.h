@@ -21,6 +21,8 @@ class Embedding {
   void gather(std::span<const int32_t> ids, FloatView out) const;
 
  private:
+  void read_row(int64_t id, FloatView out) const;
+
   TensorView table_;
   int bits_ = 16;
   std::optional<StoredWeight> stored_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "stamp/core/error.h"
+#include "stamp/io/mmap.h"
 #include "stamp/nn/integer_matmul.h"
 #include "stamp/nn/layers.h"
 #include "stamp/nn/matmul.h"
@@ -12,6 +13,8 @@
 
 namespace stamp {
 namespace {
+
+constexpr int64_t kConvertedRows = 4096;  // of a weight at a time
 
 bool is_excluded(const Recipe& recipe, const std::vector<LinearWeight>& weights) {
   return std::any_of(weights.begin(), weights.end(), [&](const LinearWeight& weight) {
@@ -37,14 +40,6 @@ void check_shapes(const std::string& site, const std::vector<LinearWeight>& weig
       throw_argument("{}: expected a bias of shape [{}], got {}", part.name, shape[0],
                      to_string(part.bias->shape));
   }
-}
-
-/// The tensor [rows, cols] as fp32, on all threads.
-Matrix widened(const TensorView& tensor) {
-  Matrix result(tensor.shape[0], tensor.shape[1]);
-  for_each_row(result.rows(), result.cols(),
-               [&](int64_t i) { to_f32(tensor, i * result.cols(), result.view().row_span(i)); });
-  return result;
 }
 
 std::vector<float> load_bias(const std::optional<TensorView>& bias) {
@@ -103,21 +98,55 @@ Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
   return execution_ == Execution::kInteger ? Arithmetic::kFixedPoint : Arithmetic::kValues;
 }
 
-/// The rotated, quantized values of a part, and its bias with the centering term.
-void Linear::load_values(Part& part, const WeightSpec& spec) const {
-  if (part.source.stored) {
+/// Rows [first, first + out.rows) of W R.
+void Linear::rotated_rows(const TensorView& weight, int64_t first, FloatView out) const {
+  for_each_row(out.rows, out.cols,
+               [&](int64_t i) { to_f32(weight, (first + i) * out.cols, out.row_span(i)); });
+  if (rotate_) apply_hadamard(out, hadamard_);
+}
+
+/// Converts a part in pieces, whose mapped pages are let go: a model may be larger than the memory.
+void Linear::convert(Part& part, const WeightSpec& spec) const {
+  const bool stored = part.source.stored.has_value();
+  if (packed())
+    part.packed =
+        PackedWeight(stored ? *part.source.stored : stored_layout(spec, part.out_dim, in_dim_));
+  else
     part.converted.reshape(part.out_dim, in_dim_);
-    dequantize(*part.source.stored, 0, part.converted.view());
-    return;
+  Matrix values;
+  for (int64_t first = 0; first < part.out_dim; first += kConvertedRows) {
+    const int64_t rows = std::min(kConvertedRows, part.out_dim - first);
+    if (stored) {
+      const StoredWeight codes = rows_of(*part.source.stored, first, rows);
+      if (packed())
+        part.packed.fill(first, codes);
+      else
+        dequantize(codes, 0, part.converted.view().rows_from(first, rows));
+      drop_mapped_pages(codes.packed.data, codes.packed.bytes());
+      continue;
+    }
+    values.reshape(rows, in_dim_);
+    rotated_rows(part.source.weight, first, values.view());
+    if (!mean_.empty())
+      add_centering({DType::kF32, {rows, in_dim_}, values.data()}, part.bias.data() + first);
+    if (packed()) {
+      part.packed.fill(first, quantize_weight(values.view(), spec).view);
+    } else {
+      fake_quantize_weight(values.view(), spec);
+      std::copy_n(values.data(), values.size(), part.converted.row(first));
+    }
+    drop_mapped_pages(static_cast<const char*>(part.source.weight.data) +
+                          first * in_dim_ * dtype_size(part.source.weight.dtype),
+                      rows * in_dim_ * dtype_size(part.source.weight.dtype));
   }
-  if (rotate_ || spec.bits < 16) part.converted = widened(part.source.weight);
-  if (rotate_) apply_hadamard(part.converted.view(), hadamard_);
-  if (!mean_.empty()) {
-    std::vector<float> centered(static_cast<size_t>(part.out_dim));
-    matmul_transposed({mean_.data(), 1, in_dim_, in_dim_}, part.weight(), part.bias,
-                      {centered.data(), 1, part.out_dim, part.out_dim}, false);
-    part.bias = std::move(centered);
-  }
+}
+
+/// bias += mean W^T for rows W of a part.
+void Linear::add_centering(const TensorView& weight, float* bias) const {
+  const int64_t rows = weight.shape[0];
+  const std::vector<float> start(bias, bias + rows);
+  matmul_transposed({mean_.data(), 1, in_dim_, in_dim_}, weight, start, {bias, 1, rows, rows},
+                    false);
 }
 
 Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) const {
@@ -125,17 +154,12 @@ Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) cons
   part.out_dim = weight_shape(source)[0];
   part.bias = load_bias(source.bias);
   part.source = std::move(source);
-  if (packed() && part.source.stored) {
-    part.packed = PackedWeight(*part.source.stored);
-    return part;
-  }
-  load_values(part, spec);
-  if (packed()) {
-    part.packed = PackedWeight(quantize_weight(part.converted.view(), spec).view);
-    part.converted = {};
-  } else if (spec.bits < 16 && !part.source.stored) {
-    fake_quantize_weight(part.converted.view(), spec);
-  }
+  if (!mean_.empty() && !part.source.stored)
+    part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
+  if (packed() || rotate_ || spec.bits < 16 || part.source.stored)
+    convert(part, spec);
+  else if (!mean_.empty())
+    add_centering(part.source.weight, part.bias.data());
   return part;
 }
 

@@ -126,7 +126,9 @@ class Linear {
   };
   Arithmetic choose(const Recipe& recipe) const;
   Part make_part(LinearWeight source, const WeightSpec& spec) const;
-  void load_values(Part& part, const WeightSpec& spec) const;
+  void rotated_rows(const TensorView& weight, int64_t first, FloatView out) const;
+  void convert(Part& part, const WeightSpec& spec) const;
+  void add_centering(const TensorView& weight, float* bias) const;
   void check_input(ConstFloatView x, size_t outputs) const;
   ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
   void run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,

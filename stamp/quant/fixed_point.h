@@ -19,8 +19,9 @@ struct FixedPointCodes {
   const int8_t* row(int64_t i) const { return bytes.data() + i * stride; }
 };
 
-/// The rows of x; |error| <= scale / 2 = max |row| / (254 * 2^16), as long as the row's largest
-/// magnitude is a normal fp32 number. NaN becomes 0 and infinities saturate. Reuses out's memory.
+/// The rows of x; |error| <= scale = max |row| / (127 * 2^16): a step, since x / scale is itself
+/// rounded to fp32. Rows below 1e-30 become 0. NaN becomes 0 and infinities saturate. Reuses out's
+/// memory.
 void encode_fixed_point(ConstFloatView x, FixedPointCodes& out);
 
 }  // namespace stamp

@@ -61,41 +61,52 @@ void pack_panel(const StoredWeight& weight, int64_t first_row, int64_t group_wor
 
 }  // namespace
 
-PackedWeight::PackedWeight(const StoredWeight& weight)
-    : bits_(weight.bits),
-      group_(weight.group),
-      groups_(weight.groups()),
-      out_dim_(weight.out_dim),
-      in_dim_(weight.in_dim) {
-  check(weight, "packed weight");
+PackedWeight::PackedWeight(const StoredWeight& layout)
+    : bits_(layout.bits),
+      group_(layout.group),
+      groups_(layout.groups()),
+      out_dim_(layout.out_dim),
+      in_dim_(layout.in_dim) {
   if (group_ % 8 != 0)
     throw_argument("packed weight: expected a group that is a multiple of 8, got {}", group_);
-  const int64_t fields = 32 / bits_, words = padded_in_dim() / fields;
-  panel_bytes_ = words * kColumns * int64_t{sizeof(uint32_t)};
+  panel_bytes_ = padded_in_dim() * kColumns * bits_ / 8;
   data_ = AlignedBuffer(panels() * panel_bytes_);
   scale_.assign(static_cast<size_t>(panels() * groups_ * kColumns), 0.0f);
   sum_.assign(scale_.size(), 0);
-  parallel_ranges(panels(), 1, [&](int64_t begin, int64_t end) {
+}
+
+void PackedWeight::fill(int64_t first, const StoredWeight& rows) {
+  check(rows, "packed weight");
+  const int64_t end = first + rows.out_dim;
+  if (rows.bits != bits_ || rows.group != group_ || rows.in_dim != in_dim_ || first < 0 ||
+      first % kColumns != 0 || end > out_dim_ || (end % kColumns != 0 && end != out_dim_))
+    throw_argument("packed weight: rows {} to {} of a weight [{}, {}] do not fit [{}, {}]", first,
+                   end, rows.out_dim, rows.in_dim, out_dim_, in_dim_);
+  const int64_t first_panel = first / kColumns;
+  parallel_ranges((rows.out_dim + kColumns - 1) / kColumns, 1, [&](int64_t begin, int64_t last) {
     std::vector<float> scales(static_cast<size_t>(groups_));
-    for (int64_t p = begin; p < end; ++p) {
-      auto* panel =
-          reinterpret_cast<uint32_t*>(static_cast<uint8_t*>(data_.data()) + p * panel_bytes_);
-      // Columns beyond out_dim and the last words of an odd in_dim stay zero.
-      if ((p + 1) * kColumns > out_dim_ || words != weight.packed.shape[1])
-        std::memset(panel, 0, static_cast<size_t>(panel_bytes_));
-      int32_t* sums = &sum_[column(p, 0)];
-      (bits_ == 4 ? pack_panel<4> : pack_panel<8>)(weight, p * kColumns, group() / fields, panel,
-                                                   sums);
-      for (int64_t j = 0; j < std::min(kColumns, out_dim_ - p * kColumns); ++j) {
-        to_f32(weight.scale, (p * kColumns + j) * groups_, scales);
-        for (int64_t g = 0; g < groups_; ++g) {
-          const int64_t channels = std::min(group(), in_dim_ - g * group());
-          sums[g * kColumns + j] -= static_cast<int32_t>(channels) * bias();
-          scale_[column(p, g) + static_cast<size_t>(j)] = scales[static_cast<size_t>(g)];
-        }
-      }
-    }
+    for (int64_t i = begin; i < last; ++i) fill_panel(first_panel + i, rows, i * kColumns, scales);
   });
+}
+
+/// Panel p from the rows of `rows` that start at `row`.
+void PackedWeight::fill_panel(int64_t p, const StoredWeight& rows, int64_t row,
+                              std::span<float> scales) {
+  auto* panel = reinterpret_cast<uint32_t*>(static_cast<uint8_t*>(data_.data()) + p * panel_bytes_);
+  const int64_t fields = 32 / bits_, columns = std::min(kColumns, rows.out_dim - row);
+  // Columns beyond out_dim and the last words of an odd in_dim stay zero.
+  if (columns < kColumns || padded_in_dim() / fields != rows.packed.shape[1])
+    std::memset(panel, 0, static_cast<size_t>(panel_bytes_));
+  int32_t* sums = &sum_[column(p, 0)];
+  (bits_ == 4 ? pack_panel<4> : pack_panel<8>)(rows, row, group() / fields, panel, sums);
+  for (int64_t j = 0; j < columns; ++j) {
+    to_f32(rows.scale, (row + j) * groups_, scales);
+    for (int64_t g = 0; g < groups_; ++g) {
+      const int64_t channels = std::min(group(), in_dim_ - g * group());
+      sums[g * kColumns + j] -= static_cast<int32_t>(channels) * bias();
+      scale_[column(p, g) + static_cast<size_t>(j)] = scales[static_cast<size_t>(g)];
+    }
+  }
 }
 
 int64_t PackedWeight::bytes() const {

@@ -12,9 +12,13 @@ class PackedWeight {
   static constexpr int64_t kColumns = 64;
 
   PackedWeight() = default;
-  /// Copies the codes into panels, on all threads; `weight` is not needed afterwards. Throws
-  /// std::invalid_argument for a group that is not a multiple of 8, std::runtime_error as check().
-  explicit PackedWeight(const StoredWeight& weight);
+  /// Room for a weight of this layout (see stored_layout(); its data are not read), to be filled.
+  /// Throws std::invalid_argument for a group that is not a multiple of 8.
+  explicit PackedWeight(const StoredWeight& layout);
+  /// Copies rows [first, first + rows.out_dim) into panels, on all threads; `rows` is not needed
+  /// afterwards. Every row is given once. Throws std::invalid_argument unless `first` is a multiple
+  /// of 64 and so is the end, or the weight ends there; std::runtime_error as check().
+  void fill(int64_t first, const StoredWeight& rows);
 
   bool empty() const { return out_dim_ == 0; }
   int bits() const { return bits_; }  // 4 or 8
@@ -38,6 +42,7 @@ class PackedWeight {
   int64_t bytes() const;
 
  private:
+  void fill_panel(int64_t p, const StoredWeight& rows, int64_t row, std::span<float> scales);
   const uint8_t* panels_data() const { return static_cast<const uint8_t*>(data_.data()); }
   size_t column(int64_t p, int64_t g) const {
     return static_cast<size_t>((p * groups_ + g) * kColumns);

@@ -83,6 +83,17 @@ StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec
   return result;
 }
 
+StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count) {
+  StoredWeight rows = weight;
+  rows.out_dim = count;
+  for (TensorView* part : {&rows.packed, &rows.scale}) {
+    const int64_t row_bytes = part->shape[1] * dtype_size(part->dtype);
+    part->shape[0] = count;
+    part->data = static_cast<const char*>(part->data) + first * row_bytes;
+  }
+  return rows;
+}
+
 void dequantize(const StoredWeight& weight, int64_t first, FloatView out) {
   const int per_word = codes_per_word(weight.bits), offset = 1 << (weight.bits - 1);
   const uint32_t mask = (1u << weight.bits) - 1;

@@ -33,6 +33,8 @@ StoredWeight stored_layout(const WeightSpec& spec, int64_t out_dim, int64_t in_d
 /// dequantize(quantize_weight(W)) bit for bit), on all threads. Throws std::invalid_argument for 16
 /// bits and for asymmetric specs.
 StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec);
+/// Rows [first, first + count) as a weight of their own; shares the memory.
+StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count);
 /// Rows [first, first + out.rows) of W^.
 void dequantize(const StoredWeight& weight, int64_t first, FloatView out);
 /// Throws std::runtime_error naming `name` when types, shapes and bits do not fit together.

@@ -24,8 +24,7 @@ TEST(FixedPoint, IsAsExactAsItsStep) {
     float largest = 0;
     for (int64_t j = 0; j < x.cols(); ++j) largest = std::max(largest, std::abs(x(t, j)));
     for (int64_t j = 0; j < x.cols(); ++j)
-      EXPECT_NEAR(value_at(codes, t, j), x(t, j), 1.02 * largest / (254.0 * 65536))
-          << t << " " << j;
+      EXPECT_NEAR(value_at(codes, t, j), x(t, j), largest / (127.0 * 65536)) << t << " " << j;
     for (int64_t j = x.cols(); j < codes.stride; ++j) EXPECT_EQ(codes.row(3 * t)[j], 0);
   }
 }

@@ -16,6 +16,14 @@ int code_at(const StoredWeight& w, int64_t row, int64_t k) {
   return static_cast<int>(word >> (k % fields * w.bits) & mask) - (1 << (w.bits - 1));
 }
 
+/// Filled in pieces of `step` rows.
+PackedWeight pack(const StoredWeight& weight, int64_t step) {
+  PackedWeight packed(weight);
+  for (int64_t first = 0; first < weight.out_dim; first += step)
+    packed.fill(first, rows_of(weight, first, std::min(step, weight.out_dim - first)));
+  return packed;
+}
+
 struct Case {
   int64_t out_dim, in_dim, group;
   int bits;
@@ -27,7 +35,7 @@ TEST_P(PackedWeightTest, ProductsOfPanelsEqualProductsOfCodes) {
   const Case c = GetParam();
   const StoredWeightBuffer stored = quantize_weight(random_matrix(c.out_dim, c.in_dim, 3).view(),
                                                     {.bits = c.bits, .group = int(c.group)});
-  const PackedWeight packed(stored.view);
+  const PackedWeight packed = pack(stored.view, 64);
   const int64_t k = packed.padded_in_dim();
   ASSERT_EQ(packed.groups(), stored.view.groups());
   std::vector<int8_t> ones(static_cast<size_t>(k), 0), ramp(ones);
@@ -74,6 +82,15 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackedWeightTest,
                                          Case{130, 256, 64, 4}, Case{70, 200, 64, 4},
                                          Case{64, 384, 128, 8}, Case{65, 37, 0, 8},
                                          Case{3, 1, 0, 8}));
+
+TEST(PackedWeight, RejectsRowsThatCutAPanel) {
+  const auto stored = quantize_weight(random_matrix(130, 24).view(), {.bits = 4});
+  PackedWeight packed(stored.view);
+  EXPECT_THROW(packed.fill(1, rows_of(stored.view, 1, 64)), std::invalid_argument);
+  EXPECT_THROW(packed.fill(0, rows_of(stored.view, 0, 63)), std::invalid_argument);
+  EXPECT_THROW(packed.fill(128, rows_of(stored.view, 0, 64)), std::invalid_argument);
+  EXPECT_NO_THROW(packed.fill(128, rows_of(stored.view, 128, 2)));
+}
 
 TEST(PackedWeight, RejectsGroupsThatCutAWord) {
   const auto stored = quantize_weight(random_matrix(4, 24).view(), {.bits = 4, .group = 12});
