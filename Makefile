@@ -3,10 +3,11 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test build bench deps check clean
+.PHONY: help demo test test-arm build bench deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
+	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make build  only build: the program is $(BUILD)/stamp"
 	@echo "make bench  build and run the micro benchmarks"
 	@echo "make check  layer and format checks"
@@ -28,6 +29,10 @@ demo: deps build
 test: deps build
 	@echo "== running all tests"
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+test-arm:
+	@tools/install_deps.sh arm
+	@tools/test_arm.sh $(BUILD)-arm
 
 bench: deps build
 	@cmake --build $(BUILD) --target kernels_bench quant_bench

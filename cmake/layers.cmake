@@ -2,17 +2,21 @@
 function(stamp_layer name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/stamp/${name}/*.cc)
   if(name STREQUAL "kernels")
-    list(FILTER sources EXCLUDE REGEX "/kernels/(avx2|avxvnni|avx512|avx512vnni|amx|neon)/")
+    list(FILTER sources EXCLUDE REGEX "/kernels/(avx|amx|neon)[a-z0-9_]*/")
+  endif()
+  if(STAMP_KERNELS_ONLY)
+    list(FILTER sources EXCLUDE REGEX "/io/sha256.cc$")  # needs OpenSSL; only files of models are hashed
   endif()
   add_library(stamp_${name} STATIC ${sources})
   target_include_directories(stamp_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(stamp_${name} PUBLIC ${ARGN})
 endfunction()
 
-# stamp_isa(NAME flags...): the kernels of one instruction set, with its own compiler flags.
-function(stamp_isa name)
+# stamp_isa(NAME PROCESSOR flags...): the kernels of one instruction set, with its own compiler flags; nothing on
+# other processors.
+function(stamp_isa name processor)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/stamp/kernels/${name}/*.cc)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  if(NOT CMAKE_SYSTEM_PROCESSOR STREQUAL processor)
     return()
   endif()
   add_library(stamp_kernels_${name} OBJECT ${sources})

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need; asks apt only for what is missing.
+# Installs the Debian packages that building and testing need; asks apt only for what is missing. With the argument "arm"
+# also those of `make test-arm`.
 set -euo pipefail
 
 packages=(
@@ -8,6 +9,8 @@ packages=(
   ocl-icd-opencl-dev opencl-headers  # what the CMake files of libdnnl-dev ask for
   libgtest-dev libbenchmark-dev clang-format
 )
+
+[[ ${1:-} == arm ]] && packages+=(g++-aarch64-linux-gnu qemu-user googletest)
 
 missing=()
 for package in "${packages[@]}"; do

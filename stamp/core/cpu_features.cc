@@ -1,6 +1,7 @@
 #include "stamp/core/cpu_features.h"
 
 #include <fmt/format.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +28,9 @@ constexpr std::array<IsaRow, std::size(kAllIsas)> kRows = {{
     {"avx512", Isa::kAvx2},
     {"avx512vnni", Isa::kAvx512},
     {"amx", Isa::kAvx512Vnni},
+    {"neon", Isa::kScalar},
+    {"neon_dotprod", Isa::kNeon},
+    {"neon_i8mm", Isa::kNeonDotprod},
 }};
 
 #if defined(__x86_64__)
@@ -58,6 +62,13 @@ bool detect(Isa isa) {
     case Isa::kAmx:
       return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
              may_use_tiles();
+#elif defined(__aarch64__)
+    case Isa::kNeon:
+      return true;  // part of the architecture
+    case Isa::kNeonDotprod:
+      return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    case Isa::kNeonI8mm:
+      return getauxval(AT_HWCAP2) & HWCAP2_I8MM;
 #endif
     default:
       return false;

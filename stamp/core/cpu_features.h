@@ -7,12 +7,24 @@
 namespace stamp {
 
 /// Instruction sets, slowest first. They form a tree, see isa_base(): AVX-VNNI (256 bits) is an
-/// extension of AVX2 that processors with AVX-512 need not have.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAmx };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2,       Isa::kAvxVnni,
-                                   Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx};
+/// extension of AVX2 that processors with AVX-512 need not have; those of ARM extend scalar.
+enum class Isa {
+  kScalar,
+  kAvx2,
+  kAvxVnni,
+  kAvx512,
+  kAvx512Vnni,
+  kAmx,
+  kNeon,
+  kNeonDotprod,
+  kNeonI8mm
+};
+inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2,        Isa::kAvxVnni,
+                                   Isa::kAvx512, Isa::kAvx512Vnni,  Isa::kAmx,
+                                   Isa::kNeon,   Isa::kNeonDotprod, Isa::kNeonI8mm};
 
-/// The name that STAMP_ISA takes: scalar, avx2, avxvnni, avx512, avx512vnni, amx.
+/// The name that STAMP_ISA takes: scalar, avx2, avxvnni, avx512, avx512vnni, amx, neon,
+/// neon_dotprod, neon_i8mm.
 std::string_view isa_name(Isa isa);
 /// The instruction set that `isa` extends; scalar extends itself.
 Isa isa_base(Isa isa);

@@ -14,6 +14,9 @@ constexpr std::array<const KernelTable*, std::size(kAllIsas)> kTables = {
     &kScalarKernels,
 #if defined(__x86_64__)
     &kAvx2Kernels,   &kAvxVnniKernels, &kAvx512Kernels, &kAvx512VnniKernels, &kAmxKernels,
+#elif defined(__aarch64__)
+    nullptr,           nullptr, nullptr, nullptr, nullptr, &kNeonKernels, &kNeonDotprodKernels,
+    &kNeonI8mmKernels,
 #endif
 };
 

@@ -18,11 +18,14 @@ struct Rates {
 // In the order of Isa; docs/kernels.md says where they come from.
 constexpr std::array<Rates, std::size(kAllIsas)> kRates = {{
     {{0, 0}, {0, 0}},
-    {{96, 128}, {16, 32}},    // avx2: maddubs and paddw share three ports, or have four
-    {{64, 128}, {16, 32}},    // avxvnni
-    {{64, 128}, {32, 64}},    // avx512: maddubs and paddw share one port or two
-    {{128, 256}, {32, 64}},   // avx512vnni
-    {{2048, 2048}, {32, 64}}  // amx: a tile product takes 16 cycles
+    {{96, 128}, {16, 32}},     // avx2: maddubs and paddw share three ports, or have four
+    {{64, 128}, {16, 32}},     // avxvnni
+    {{64, 128}, {32, 64}},     // avx512: maddubs and paddw share one port or two
+    {{128, 256}, {32, 64}},    // avx512vnni
+    {{2048, 2048}, {32, 64}},  // amx: a tile product takes 16 cycles
+    {{0, 0}, {0, 0}},          // neon: processors differ widely
+    {{0, 0}, {0, 0}},
+    {{0, 0}, {0, 0}},
 }};
 
 std::span<const double> known(const std::array<double, 2>& rates) {

@@ -24,6 +24,9 @@ dnnl::cpu_isa limit_of(Isa isa) {
     case Isa::kAvx512Vnni:  // bf16 is used or not as has_fast_bf16() says
       return dnnl::cpu_isa::avx512_core_bf16;
     case Isa::kAmx:
+    case Isa::kNeon:  // oneDNN chooses by itself among those of ARM
+    case Isa::kNeonDotprod:
+    case Isa::kNeonI8mm:
       return dnnl::cpu_isa::all;
   }
   return dnnl::cpu_isa::all;

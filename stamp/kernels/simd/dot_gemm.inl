@@ -30,7 +30,7 @@ template <int Rows>
   for (int64_t line = 0; line < k; line += kLine) {
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i)
-      _mm_prefetch(reinterpret_cast<const char*>(a + (Rows + i) * lda), _MM_HINT_T0);
+      __builtin_prefetch(a + (Rows + i) * lda, 0, 3);
     const int8_t* end = a + (k - line < kLine ? k - line : kLine);
     for (; a < end; a += 4, panel += kGroupBytes) {
       Int u[kDotVectors];

@@ -14,7 +14,11 @@ constexpr int kPanelVectors = static_cast<int>(kPanel / kIntLanes);
 /// first, which spills them.
 template <class T>
 inline void opaque(T& x) {
+#if defined(__aarch64__)
+  __asm__ volatile("" : "+w"(x));
+#else
   __asm__ volatile("" : "+v"(x));
+#endif
 }
 /// The same for a pointer; before results are stored it keeps their addresses out of the registers
 /// that the loop needs.
@@ -56,7 +60,7 @@ inline void load_nibbles(const uint8_t* panel, int half, Int* u) {
   for (int v = 0; v < Vectors; ++v) {
     const uint8_t* at = panel + v * 4 * kIntLanes;
     if (half == 0 && v * 4 * kIntLanes % kLine == 0)
-      _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
+      __builtin_prefetch(at + kAhead, 0, 3);
     u[v] = half == 0 ? low_nibbles(load_int(at)) : high_nibbles(load_int(at));
     opaque(u[v]);
   }

@@ -1,0 +1,57 @@
+#include "stamp/kernels/tables.h"
+// The vector types come first, then the loaders and the dot product, then what uses them.
+// clang-format off
+#include "stamp/kernels/simd/vec_neon.h"
+#include "stamp/kernels/simd/int_neon.h"
+#include "stamp/kernels/simd/lanes_neon.h"
+#include "stamp/kernels/simd/loaders.inl"
+#include "stamp/kernels/neon/dot.h"
+#include "stamp/kernels/neon/transpose.h"
+#include "stamp/kernels/simd/clip_error.inl"
+#include "stamp/kernels/simd/elementwise.inl"
+#include "stamp/kernels/simd/gemm.inl"
+#include "stamp/kernels/simd/gemv.inl"
+#include "stamp/kernels/simd/panel.inl"
+#include "stamp/kernels/simd/dot_gemm.inl"
+#include "stamp/kernels/neon/signed_gemm.inl"
+#include "stamp/kernels/simd/peak.inl"
+#include "stamp/kernels/simd/peak_f32.inl"
+#include "stamp/kernels/simd/transform.inl"
+#include "stamp/kernels/simd/walsh.inl"
+#include "stamp/kernels/simd/quantize.inl"
+#include "stamp/kernels/simd/decode.inl"
+// clang-format on
+
+namespace stamp {
+
+constinit const KernelTable kNeonKernels = {
+    .gemm_f32 = gemm_f32,
+    .gemv_f32 = gemv<LoadF32>,
+    .gemv_bf16 = gemv<Load16<widen_bf16>>,
+    .gemv_f16 = gemv<Load16<widen_f16>>,
+    .transpose_f32 = transpose_f32,
+    .to_bf16 = to_bf16,
+    .from_bf16 = widen<Load16<widen_bf16>>,
+    .from_f16 = widen<Load16<widen_f16>>,
+    .exp_scaled = exp_scaled,
+    .max_f32 = max_f32,
+    .silu_mul = silu_mul,
+    .rms_norm = rms_norm,
+    .clip_error = clip_error,
+    .gemm_s8u8 = signed_gemm_s8u8,
+    .gemm_s8u4 = signed_gemm_s8u4,
+    .unpack_u4 = unpack_u4,
+    .peak_dot_s8u8 = peak_dot_s8u8,
+    .peak_fma_f32 = peak_fma_f32,
+    .dependent_adds = dependent_adds,
+    .haar_lift = haar_lift,
+    .haar_unlift = haar_unlift,
+    .walsh = walsh,
+    .min_max = min_max,
+    .quantize_s8 = quantize_s8,
+    .snap_to_grid = snap_to_grid,
+    .decode_s32 = decode_s32,
+    .decode_f32 = decode_f32,
+};
+
+}  // namespace stamp

@@ -1,0 +1,14 @@
+#pragma once
+#include <arm_neon.h>
+
+namespace stamp {
+namespace {
+
+/// sum + four products of (u - 128) and s, per 32-bit lane.
+inline Int dot(Int sum, Int u, Int s) {
+  const int8x16_t x = veorq_s8(vreinterpretq_s8_s32(u), vdupq_n_s8(-128));
+  return vdotq_s32(sum, x, vreinterpretq_s8_s32(s));
+}
+
+}  // namespace
+}  // namespace stamp

@@ -1,0 +1,13 @@
+#pragma once
+#include <arm_neon.h>
+
+namespace stamp {
+namespace {
+
+/// sum + four products of unsigned and signed bytes, per 32-bit lane.
+inline Int dot(Int sum, Int u, Int s) {
+  return vusdotq_s32(sum, vreinterpretq_u8_s32(u), vreinterpretq_s8_s32(s));
+}
+
+}  // namespace
+}  // namespace stamp
