@@ -73,6 +73,7 @@ std::vector<uint8_t> waterfill_rows(const TokenSpec& spec, int64_t tokens, int64
 }  // namespace
 
 int64_t high_rows(const PlanSpec& plan, int64_t tokens) {
+  if (plan.kind == "two_level") return std::min<int64_t>(plan.high_tokens, tokens);
   if (plan.kind != "fraction" && tokens > plan.high_tokens) return plan.high_tokens;
   return std::max<int64_t>(1, tokens / 32);
 }
@@ -83,14 +84,9 @@ std::vector<uint8_t> row_bits(const TokenSpec& spec, int64_t tokens, int64_t ski
   if (plan.kind == "waterfill") return waterfill_rows(spec, tokens, skip, range2);
   std::vector<uint8_t> rows(static_cast<size_t>(tokens), static_cast<uint8_t>(spec.bits));
   if (plan.kind == "uniform") return rows;
-  if (plan.kind == "two_level" && tokens <= plan.high_tokens) {
-    throw_argument(
-        "bit plan: two_level needs blocks of more than {} tokens (its high_tokens), got {}; use "
-        "the "
-        "plan fraction for short blocks",
-        plan.high_tokens, tokens);
-  }
-  const int64_t high = std::max<int64_t>(0, high_rows(plan, tokens) - skip);
+  const int64_t protected_rows =
+      plan.kind == "two_level" ? plan.high_tokens : high_rows(plan, tokens);
+  const int64_t high = std::clamp<int64_t>(protected_rows - skip, 0, tokens);
   std::fill_n(rows.begin(), high, static_cast<uint8_t>(plan.high_bits));
   return rows;
 }

@@ -29,16 +29,17 @@ std::vector<int> waterfill(std::span<const Band> bands, std::span<const double> 
                            std::span<const double> energy, int64_t budget, int min_bits,
                            int max_bits = 8);
 
-/// Rows at high_bits in a block of `tokens` rows, sink rows included: plan.high_tokens, or for
-/// `fraction` and for blocks of at most plan.high_tokens rows tokens / 32 (at least 1).
+/// Rows at high_bits in a block of `tokens` rows, sink rows included: plan.high_tokens (of
+/// two_level: all rows of a shorter block), or for `fraction` and for shorter blocks of waterfill
+/// tokens / 32 (at least 1).
 int64_t high_rows(const PlanSpec& plan, int64_t tokens);
 
 /// Widths of all `tokens` rows of L X for one transform block whose first `skip` tokens are sinks,
 /// stored as extra 8-bit rows. `range2` (may be empty unless waterfill) holds calibrated r_i^2 by
 /// relative position: any length, index i/n is resampled per band. waterfill: sum + 8 * skip is at
 /// most average_bits * tokens (0: what two_level, or fraction in short blocks, spends). two_level
-/// counts the skipped rows into high_tokens; throws std::invalid_argument when the block has at
-/// most high_tokens rows (hint: fraction), and when waterfill lacks `range2`.
+/// counts the skipped rows into high_tokens; a short prompt is therefore quantized at high_bits
+/// throughout. Throws std::invalid_argument when waterfill lacks `range2`.
 std::vector<uint8_t> row_bits(const TokenSpec& spec, int64_t tokens, int64_t skip,
                               std::span<const float> range2);
 

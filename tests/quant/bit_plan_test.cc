@@ -112,14 +112,12 @@ TEST(RowBits, TwoLevelCountsTheSkippedRows) {
   EXPECT_EQ(total(row_bits(spec_of("two_level"), 1024, 0, {})), 1024 * 4 + 64 * 4);
 }
 
-TEST(RowBits, TwoLevelPointsToFractionForShortBlocks) {
-  EXPECT_EQ(row_bits(spec_of("two_level"), 65, 0, {}).size(), 65u);
-  try {
-    row_bits(spec_of("two_level"), 64, 0, {});
-    FAIL();
-  } catch (const std::invalid_argument& error) {
-    EXPECT_NE(std::string(error.what()).find("fraction"), std::string::npos);
-  }
+TEST(RowBits, TwoLevelProtectsShortBlocksWhole) {
+  for (const int64_t skip : {0, 1})
+    for (const int64_t tokens : {1, 2, 10, 63})
+      EXPECT_EQ(total(row_bits(spec_of("two_level"), tokens, skip, {})), 8 * tokens);
+  EXPECT_EQ(total(row_bits(spec_of("two_level"), 64, 1, {})), 8 * 63 + 4);
+  EXPECT_EQ(total(row_bits(spec_of("two_level"), 65, 0, {})), 8 * 64 + 4);
 }
 
 TEST(RowBits, FractionAveragesTheSameAtEveryLength) {
@@ -222,6 +220,7 @@ TEST(RowBits, WaterfillWithoutCalibrationSaysSo) {
 
 TEST(BlockLevels, AutoMatchesTheHighRows) {
   EXPECT_EQ(block_levels(spec_of("two_level"), 1024), 4);
+  EXPECT_EQ(block_levels(spec_of("two_level"), 10), 0);  // every row is a high one
   EXPECT_EQ(block_levels(spec_of("fraction"), 64), 5);
   EXPECT_EQ(block_levels(spec_of("waterfill"), 64), 5);  // shorter than high_tokens: as fraction
   EXPECT_EQ(block_levels(spec_of("two_level", "dct"), 1024), 0);
