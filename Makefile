@@ -3,13 +3,14 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-arm build bench deps check clean
+.PHONY: help demo test test-arm build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make build  only build: the program is $(BUILD)/stamp"
 	@echo "make bench  build and run the micro benchmarks"
+	@echo "make peers  build and compare speed with llama.cpp, OpenVINO and PyTorch (installed outside the tree)"
 	@echo "make check  layer and format checks"
 
 deps:
@@ -35,8 +36,11 @@ test-arm:
 	@tools/test_arm.sh $(BUILD)-arm
 
 bench: deps build
-	@cmake --build $(BUILD) --target kernels_bench quant_bench
-	@$(BUILD)/kernels_bench && $(BUILD)/quant_bench
+	@cmake --build $(BUILD) --target kernels_bench integer_bench quant_bench
+	@$(BUILD)/kernels_bench && $(BUILD)/integer_bench && $(BUILD)/quant_bench
+
+peers: deps build
+	@python3 bench/peers/run.py --stamp $(BUILD)/stamp
 
 check:
 	@python3 tools/check_layers.py

@@ -1,34 +1,66 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <memory>
 
 #include "command.h"
 #include "stamp/pipelines/bench.h"
+#include "stamp/pipelines/synthetic_model.h"
 
 namespace stamp::cli {
+namespace {
+
+struct BenchFlags {
+  BenchOptions options;
+  std::string recipe, compared;
+  int lm_head = 0;  // 0: as the recipe says
+  bool json = false;
+};
+
+Recipe bench_recipe(const std::string& name, const BenchFlags& flags) {
+  Recipe recipe = flags.options.model.empty() ? load_recipe(name.empty() ? "bf16" : name)
+                                              : recipe_or_stored(name, flags.options.model);
+  if (flags.lm_head != 0) recipe.lm_head.bits = flags.lm_head;
+  return recipe;
+}
+
+void run_bench(BenchFlags& flags, int& exit_code) {
+  BenchOptions& o = flags.options;
+  const bool has_model = !o.model.empty() || !o.shape.empty();
+  if (!has_model && !o.linear) throw CLI::RequiredError("MODEL, --shape or --linear");
+  if (has_model && o.prefill == 0 && o.decode == 0) o.prefill = 2048;
+  o.recipes.push_back(bench_recipe(flags.recipe, flags));
+  if (!flags.compared.empty()) o.recipes.push_back(bench_recipe(flags.compared, flags));
+  o.compute = usable_compute(o.compute);
+  const BenchResult result = bench(o);
+  print_result(flags.json, to_json(result, o), to_text(result, o));
+  exit_code = o.linear && !result.peak.credible() ? 1 : 0;  // shares of it were asked for
+}
+
+}  // namespace
 
 void add_bench(CLI::App& app, int& exit_code) {
-  struct Flags {
-    BenchOptions options;
-    std::string recipe = "bf16";
-    bool json = false;
-  };
-  auto flags = std::make_shared<Flags>();
-  BenchOptions& options = flags->options;
-  app.add_option("MODEL", options.model, "Hugging Face model directory")
-      ->required()
-      ->check(CLI::ExistingDirectory);
-  app.add_option("--prefill", options.prefill, "tokens of one pass")->capture_default_str();
-  app.add_option("--runs", options.runs, "timed passes")->capture_default_str();
-  app.add_option("--recipe", flags->recipe, "preset name or JSON file")->capture_default_str();
-  add_compute(app, "--compute", options.compute, "arithmetic: fp32 or bf16");
+  auto flags = std::make_shared<BenchFlags>();
+  BenchOptions& o = flags->options;
+  auto* model = app.add_option("MODEL", o.model, "Hugging Face model directory");
+  model->check(CLI::ExistingDirectory);
+  app.add_option("--shape", o.shape,
+                 fmt::format("random weights: {} or a config.json", fmt::join(shape_names(), ", ")))
+      ->excludes(model);
+  app.add_option("--prefill", o.prefill, "tokens of one pass (2048 unless --decode is given)");
+  app.add_option("--decode", o.decode, "single tokens of one run");
+  app.add_option("--depth", o.depth, "tokens in the cache before them");
+  app.add_flag("--linear", o.linear, "single linears: 2048x2048->8192 and 2048x8192->2048");
+  app.add_option("--runs", o.runs, "timed runs, after one that is not")->capture_default_str();
+  app.add_option("--recipe", flags->recipe,
+                 "preset name or JSON file (default: that of stored weights, or bf16)");
+  app.add_option("--compare-recipe", flags->compared, "a second one that takes turns with it");
+  app.add_option("--lm-head", flags->lm_head, "bits of the output head, whatever the recipe says")
+      ->check(CLI::IsMember({4, 8, 16}));
+  add_compute(app, "--compute", o.compute, "arithmetic where nothing is quantized: fp32 or bf16");
+  add_execution(app, o.execution);
   app.add_flag("--json", flags->json, "print JSON");
-  app.callback([flags, &exit_code] {
-    BenchOptions& o = flags->options;
-    o.recipe = load_recipe(flags->recipe);
-    o.compute = usable_compute(o.compute);
-    const BenchResult result = bench(o);
-    print_result(flags->json, to_json(result, o), to_text(result, o));
-    exit_code = 0;
-  });
+  app.callback([flags, &exit_code] { run_bench(*flags, exit_code); });
 }
 
 }  // namespace stamp::cli

@@ -1,76 +1,92 @@
 #include "stamp/pipelines/bench.h"
 
 #include <algorithm>
-#include <chrono>
+#include <optional>
 
-#include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
-#include "stamp/core/rng.h"
-#include "stamp/core/version.h"
-#include "stamp/pipelines/evaluate_print.h"
+#include "stamp/models/stored_recipe.h"
+#include "stamp/pipelines/bench_runner.h"
 
 namespace stamp {
+namespace {
+
+constexpr int64_t kLeastProbe = int64_t{512} << 20;  // beyond any cache
+
+void check_options(const BenchOptions& o) {
+  if (o.recipes.empty() || o.recipes.size() > 2)
+    throw_argument("bench: expected one or two recipes, got {}", o.recipes.size());
+  if (o.runs < 1) throw_argument("bench: expected at least one run, got {}", o.runs);
+  if (o.prefill < 0 || o.decode < 0 || o.depth < 0)
+    throw_argument("bench: prefill, decode and depth may not be negative, got {}, {} and {}",
+                   o.prefill, o.decode, o.depth);
+  if (o.prefill == 0 && o.decode == 0 && !o.linear)
+    throw_argument("bench: nothing to measure; give tokens to prefill or to decode");
+}
+
+/// Stored weights serve several recipes; plain ones are converted by each.
+bool same_weights(const Recipe& a, const Recipe& b) {
+  try {
+    check_same_weights(a, b, "bench");
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+  return true;
+}
+
+std::vector<BenchRunner> make_runners(const BenchOptions& options) {
+  std::vector<BenchRunner> runners;
+  std::shared_ptr<const ModelSource> source;
+  for (const Recipe& recipe : options.recipes) {
+    const bool shared =
+        source && (!options.model.empty() || same_weights(recipe, options.recipes.front()));
+    if (!shared) source = open_bench_source(options, recipe);
+    runners.emplace_back(options, recipe, source);
+  }
+  return runners;
+}
+
+/// Every runner once; the order is reversed every other time, so that none always runs on a warm
+/// machine.
+void run_all(std::vector<BenchRunner>& runners, const BenchOptions& options, int run) {
+  for (size_t i = 0; i < runners.size(); ++i) {
+    BenchRunner& runner = runners[run % 2 == 0 ? i : runners.size() - 1 - i];
+    if (options.prefill > 0) runner.prefill(run > 0);
+    if (options.decode > 0) runner.decode(run > 0);
+  }
+}
+
+void measure_model(const BenchOptions& options, BenchResult& result) {
+  std::vector<BenchRunner> runners = make_runners(options);
+  std::optional<ReadBandwidth> bandwidth;
+  Progress progress("bench", options.runs + 1, "runs");
+  for (int run = 0; run <= options.runs && !result.partial; ++run) {
+    run_all(runners, options, run);
+    if (run == 0) result.peak_rss_bytes = peak_rss_bytes();
+    if (options.decode > 0) {
+      if (!bandwidth) bandwidth.emplace(std::max(kLeastProbe, runners[0].side().weight_bytes));
+      result.read_bandwidth.push_back(bandwidth->measure());
+    }
+    progress.advance(1);
+    result.partial = interrupted();
+  }
+  for (const BenchRunner& runner : runners) result.sides.push_back(runner.side());
+}
+
+}  // namespace
 
 BenchResult bench(const BenchOptions& options) {
-  if (options.prefill < 1 || options.runs < 1)
-    throw_argument("bench: expected at least one token and one run, got {} and {}", options.prefill,
-                   options.runs);
-  const auto source = ModelSource::open(options.model);
-  const auto model = make_model(source, {.recipe = options.recipe});
-  Rng rng(0);
-  std::vector<int32_t> ids(static_cast<size_t>(options.prefill));
-  for (int32_t& id : ids)
-    id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(source->config().vocab_size)));
-  ForwardContext context{.compute = options.compute};
-  KvCache cache = model->make_cache(options.prefill);
-  BenchResult result{.weight_bytes = source->weights().bytes()};
-  Progress progress("bench", (options.runs + 1) * options.prefill, "tokens");
-  for (int run = 0; run <= options.runs; ++run) {
-    if (interrupted()) {
-      result.partial = true;
-      break;
-    }
-    cache.clear();
-    const auto start = std::chrono::steady_clock::now();
-    model->forward(ids, cache, context);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    if (run > 0) result.prefill_seconds.push_back(seconds.count());
-    progress.advance(options.prefill);
-  }
-  result.peak_rss_bytes = peak_rss_bytes();
+  check_options(options);
+  BenchResult result;
+  if (options.linear)
+    for (const Recipe& recipe : options.recipes)
+      for (LinearTimes& times : bench_linears(recipe, options.runs))
+        result.linears.push_back(std::move(times));
+  if (options.prefill > 0 || options.decode > 0) measure_model(options, result);
+  if (result.peak_rss_bytes == 0) result.peak_rss_bytes = peak_rss_bytes();
+  result.peak = measure_dot_peak();
   return result;
-}
-
-Json to_json(const BenchResult& result, const BenchOptions& options) {
-  return {{"kind", "bench"},
-          {"model", options.model.string()},
-          {"recipe", options.recipe.name},
-          {"simulated", !options.recipe.is_plain()},
-          {"prefill", options.prefill},
-          {"compute", compute_name(options.compute)},
-          {"prefill_seconds", result.prefill_seconds},
-          {"peak_rss_bytes", result.peak_rss_bytes},
-          {"weight_bytes", result.weight_bytes},
-          {"machine", machine_description()},
-          {"commit", build_commit()},
-          {"partial", result.partial}};
-}
-
-std::string to_text(const BenchResult& result, const BenchOptions& options) {
-  auto sorted = result.prefill_seconds;
-  if (sorted.empty()) return "interrupted before the first timed run\n";
-  std::sort(sorted.begin(), sorted.end());
-  const double median = sorted[sorted.size() / 2];
-  return fmt::format(
-      "{}, recipe {}{}\nprefill of {} tokens: median {:.3f} s ({:.3f} to {:.3f}), {:.0f} tokens/s\n"
-      "peak memory {:.0f} MiB, weights {:.0f} MiB\nmachine: {}; commit {}\n",
-      options.model.string(), options.recipe.name,
-      options.recipe.is_plain() ? "" : " (simulated quantization)", options.prefill, median,
-      sorted.front(), sorted.back(), static_cast<double>(options.prefill) / median,
-      static_cast<double>(result.peak_rss_bytes) / (1 << 20),
-      static_cast<double>(result.weight_bytes) / (1 << 20), machine_description(), build_commit());
 }
 
 }  // namespace stamp

@@ -1,0 +1,134 @@
+#include "stamp/pipelines/bench_runner.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "stamp/core/error.h"
+#include "stamp/core/rng.h"
+#include "stamp/models/weights.h"
+#include "stamp/pipelines/synthetic_model.h"
+
+namespace stamp {
+namespace {
+
+constexpr int64_t kBlock = 64;
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = std::filesystem::temp_directory_path() / "stamp-bench-XXXXXX";
+    if (!mkdtemp(name.data())) throw_runtime("{}: cannot make a temporary directory", name);
+    path_ = name;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::vector<int32_t> random_ids(int64_t count, int64_t vocab) {
+  Rng rng(0);
+  std::vector<int32_t> ids(static_cast<size_t>(count));
+  for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab)));
+  return ids;
+}
+
+double linear_operations(const LlmConfig& config, int64_t tokens) {
+  double weights = 0;
+  for (const LinearGroup& group : linear_groups(config))
+    for (const WeightRequest& request : group.weights)
+      weights += static_cast<double>(request.out_dim * request.in_dim * config.layers);
+  return 2 * weights * static_cast<double>(tokens);
+}
+
+KvBlock copy_of(const KvBlock& block) {
+  KvBlock copy{block.layout, block.heads, AlignedBuffer(block.bytes())};
+  std::copy_n(block.head(0), block.bytes(), static_cast<uint8_t*>(copy.data.data()));
+  return copy;
+}
+
+void repeat_rows(Matrix& rows, int64_t tokens) {
+  for (int64_t i = 2 * kBlock; i < std::min(tokens, rows.rows()); ++i)
+    std::copy_n(rows.row(kBlock + i % kBlock), rows.cols(), rows.row(i));
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelSource> open_bench_source(const BenchOptions& options,
+                                                     const Recipe& recipe) {
+  if (!options.model.empty()) return ModelSource::open(options.model);
+  const TemporaryDirectory directory;  // its files stay mapped after they are gone
+  write_synthetic_model(shape_config(options.shape), recipe, directory.path());
+  return ModelSource::open(directory.path());
+}
+
+void repeat_block(KvCache& cache, int64_t layers, int64_t tokens) {
+  for (int64_t i = 0; i < layers; ++i) {
+    LayerCache& layer = cache.layer(i);
+    while (!layer.blocks.empty() && static_cast<int64_t>(layer.blocks.size()) < tokens / kBlock)
+      layer.blocks.push_back(std::make_shared<KvBlock>(copy_of(*layer.blocks[1])));
+    for (Matrix* rows : {&layer.k, &layer.v})
+      if (rows->rows() > kBlock) repeat_rows(*rows, tokens);
+    layer.tokens = tokens;
+  }
+  cache.advance(tokens - cache.tokens());
+}
+
+BenchRunner::BenchRunner(const BenchOptions& options, const Recipe& recipe,
+                         std::shared_ptr<const ModelSource> source)
+    : options_(options),
+      model_(make_model(source, {.recipe = recipe, .execution = options.execution})),
+      logits_(1, model_->config().vocab_size),
+      prefill_cache_(model_->make_cache(std::max<int64_t>(options.prefill, 1))),
+      decode_cache_(model_->make_cache(options.depth + options.decode * (options.runs + 1) + 1)) {
+  context_.compute = options.compute;
+  side_.recipe = recipe;
+  side_.simulated = model_->simulated();
+  side_.weight_bytes = model_->weight_bytes();
+  side_.prefill_operations = linear_operations(model_->config(), options.prefill);
+  if (options.decode > 0 && options.depth > 0) fill_cache();
+}
+
+void BenchRunner::fill_cache() {
+  pass(random_ids(std::min(options_.depth, 2 * kBlock), model_->config().vocab_size),
+       decode_cache_);
+  if (options_.depth > 2 * kBlock)
+    repeat_block(decode_cache_, model_->config().layers, options_.depth);
+}
+
+double BenchRunner::pass(std::span<const int32_t> ids, KvCache& cache) {
+  const auto start = std::chrono::steady_clock::now();
+  {
+    const PhaseScope other(context_.phases, Phase::kOther);
+    const Matrix hidden = model_->forward(ids, cache, context_);
+    model_->logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits_.view(), context_);
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void BenchRunner::prefill(bool keep) {
+  const auto ids = random_ids(options_.prefill, model_->config().vocab_size);
+  prefill_cache_.clear();
+  context_.phases = keep ? &side_.prefill_phases : nullptr;
+  const double seconds = pass(ids, prefill_cache_);
+  if (keep) side_.prefill_seconds.push_back(seconds);
+}
+
+void BenchRunner::decode(bool keep) {
+  context_.phases = keep ? &side_.decode_phases : nullptr;
+  for (const int32_t id : random_ids(options_.decode, model_->config().vocab_size)) {
+    const double seconds = pass({&id, 1}, decode_cache_);
+    if (keep) side_.decode_seconds.push_back(seconds);
+  }
+  side_.cache_bytes = decode_cache_.bytes();
+}
+
+}  // namespace stamp
