@@ -85,9 +85,35 @@ struct Panel {
   int64_t ldy;
 };
 
-/// Groups of 2^L rows; `right` keeps the approximations of the right halves that are yet to come.
+template <class Sum>
+inline Slice<Sum> slice_of(const Panel<Sum>& p, int64_t row, int64_t column) {
+  return {
+      p.acc + row * kDecodeColumns + column, p.y + row * p.ldy + column,  p.ldy,
+      load(p.column_scale + column),         load(p.column_sum + column), load(p.bias + column)};
+}
+
+/// Runs of 2^L rows, eight rows at a time.
 template <int L, Write W, class Sum>
-void decode_groups(const Panel<Sum>& p) {
+void decode_short_runs(const Panel<Sum>& p) {
+  constexpr int64_t kGroup = 8, kRun = int64_t{1} << L;
+  for (int64_t first = 0; first < p.rows; first += kGroup) {
+    const int64_t count = p.rows - first < kGroup ? p.rows - first : kGroup;
+    RowTerms terms[kGroup];
+    for (int64_t i = 0; i < count; ++i)
+      terms[i] = terms_of(p.constants[first + i], i % kRun == 0 ? L : __builtin_ctzll(i) + 1,
+                          p.weight_bias);
+    for (int64_t c = 0; c < kDecodeColumns; c += kWidth) {
+      const Slice<Sum> slice = slice_of(p, first, c);
+      for (int64_t i = 0; i < count; i += kRun)
+        unfold<L, W>(slice, terms, i, slice.real(i, terms[i]));
+    }
+  }
+}
+
+/// Longer runs in groups of 2^L rows; `right` keeps the approximations of the right halves that are
+/// yet to come.
+template <int L, Write W, class Sum>
+void decode_long_runs(const Panel<Sum>& p) {
   constexpr int64_t kGroup = int64_t{1} << L;
   float right[kMaxLevels][kDecodeColumns];
   const int64_t run = int64_t{1} << p.levels;
@@ -100,9 +126,7 @@ void decode_groups(const Panel<Sum>& p) {
     const int top = place == 0 ? p.levels : __builtin_ctzll(place);
     terms[0] = terms_of(constants[0], p.levels, p.weight_bias);
     for (int64_t c = 0; c < kDecodeColumns; c += kWidth) {
-      const Slice<Sum> slice{
-          p.acc + first * kDecodeColumns + c, p.y + first * p.ldy + c, p.ldy,
-          load(p.column_scale + c),           load(p.column_sum + c),  load(p.bias + c)};
+      const Slice<Sum> slice = slice_of(p, first, c);
       Vec a = place == 0 ? slice.real(0, terms[0]) : load(right[top] + c);
       for (int level = top - 1; level >= L; --level) {
         const int64_t i = int64_t{1} << level;
@@ -117,10 +141,10 @@ void decode_groups(const Panel<Sum>& p) {
 
 template <Write W, class Sum>
 void decode_by_levels(const Panel<Sum>& p) {
-  if (p.levels == 0) return decode_groups<0, W>(p);
-  if (p.levels == 1) return decode_groups<1, W>(p);
-  if (p.levels == 2) return decode_groups<2, W>(p);
-  decode_groups<3, W>(p);
+  if (p.levels == 0) return decode_short_runs<0, W>(p);
+  if (p.levels == 1) return decode_short_runs<1, W>(p);
+  if (p.levels == 2) return decode_short_runs<2, W>(p);
+  decode_long_runs<3, W>(p);
 }
 
 template <class Sum>

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int kWalshVectors = 8;  // 16 registers hold these and the temporaries
 
-/// Butterflies between lanes at distance H: a + b where the lane's bit is clear, a - b elsewhere.
+/// Butterflies between lanes at distance H: a + b where the lane's bit is clear, a - b elsewhere (a
+/// fused product with 1 or -1 rounds once, as a sum does).
 template <int H>
 inline Vec walsh_lanes(Vec x) {
   Vec other;
@@ -19,8 +20,8 @@ inline Vec walsh_lanes(Vec x) {
     other = _mm256_permute_ps(x, 0x4e);
   else
     other = _mm256_permute2f128_ps(x, x, 1);
-  constexpr int kSigns = H == 1 ? 0xaa : H == 2 ? 0xcc : 0xf0;
-  return _mm256_blend_ps(other + x, other - x, kSigns);
+  constexpr int kMinus = H == 1 ? 0xaa : H == 2 ? 0xcc : 0xf0;
+  return fma(x, _mm256_blend_ps(broadcast(1.0f), broadcast(-1.0f), kMinus), other);
 }
 inline Vec walsh_vector(Vec x) { return walsh_lanes<4>(walsh_lanes<2>(walsh_lanes<1>(x))); }
 

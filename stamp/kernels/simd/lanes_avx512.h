@@ -9,9 +9,12 @@ namespace {
 
 constexpr int kWalshVectors = 16;  // 32 registers hold these and the temporaries
 
-/// Butterflies between lanes at distance H: a + b where the lane's bit is clear, a - b elsewhere.
+/// Butterflies between lanes at distance H: a + b where the lane's bit is clear, a - b elsewhere (a
+/// fused product with 1 or -1 rounds once, as a sum does).
 template <int H>
 inline Vec walsh_lanes(Vec x) {
+  constexpr __mmask16 kMinus = H == 1 ? 0xaaaa : H == 2 ? 0xcccc : H == 4 ? 0xf0f0 : 0xff00;
+  const Vec signs = _mm512_mask_mov_ps(broadcast(1.0f), kMinus, broadcast(-1.0f));
   Vec other;
   if constexpr (H == 1)
     other = _mm512_permute_ps(x, 0xb1);
@@ -19,8 +22,7 @@ inline Vec walsh_lanes(Vec x) {
     other = _mm512_permute_ps(x, 0x4e);
   else
     other = _mm512_shuffle_f32x4(x, x, H == 4 ? 0xb1 : 0x4e);
-  constexpr __mmask16 kSigns = H == 1 ? 0xaaaa : H == 2 ? 0xcccc : H == 4 ? 0xf0f0 : 0xff00;
-  return _mm512_mask_sub_ps(_mm512_add_ps(other, x), kSigns, other, x);
+  return fma(x, signs, other);
 }
 inline Vec walsh_vector(Vec x) {
   return walsh_lanes<8>(walsh_lanes<4>(walsh_lanes<2>(walsh_lanes<1>(x))));

@@ -19,8 +19,13 @@ inline void walsh_vectors(Vec (&v)[R]) {
   }
 }
 
-/// The stages within groups of R neighbouring vectors; `scale` multiplies the result.
-template <int R>
+template <bool Last>
+inline Vec scaled(Vec x, Vec factor) {
+  return Last ? x * factor : x;
+}
+
+/// The stages within groups of R neighbouring vectors; the last pass scales.
+template <int R, bool Last>
 void walsh_first(const float* x, float* y, int64_t n, float scale) {
   const Vec factor = broadcast(scale);
   for (int64_t first = 0; first < n; first += R * kWidth) {
@@ -29,12 +34,12 @@ void walsh_first(const float* x, float* y, int64_t n, float scale) {
     for (int i = 0; i < R; ++i) v[i] = walsh_vector(load(x + first + i * kWidth));
     walsh_vectors(v);
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) store(y + first + i * kWidth, v[i] * factor);
+    for (int i = 0; i < R; ++i) store(y + first + i * kWidth, scaled<Last>(v[i], factor));
   }
 }
 
 /// The stages at distances `step`, 2 step, ..., R / 2 * step.
-template <int R>
+template <int R, bool Last>
 void walsh_next(float* y, int64_t n, int64_t step, float scale) {
   const Vec factor = broadcast(scale);
   for (int64_t block = 0; block < n; block += R * step)
@@ -44,7 +49,7 @@ void walsh_next(float* y, int64_t n, int64_t step, float scale) {
       for (int i = 0; i < R; ++i) v[i] = load(y + c + i * step);
       walsh_vectors(v);
 #pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) store(y + c + i * step, v[i] * factor);
+      for (int i = 0; i < R; ++i) store(y + c + i * step, scaled<Last>(v[i], factor));
     }
 }
 
@@ -72,12 +77,15 @@ inline int64_t with_radix(int64_t vectors, Body&& body) {
 
 void walsh(const float* x, float* y, int64_t n, float scale) noexcept {
   if (n < kWidth) return walsh_small(x, y, n, scale);
-  const int64_t vectors = n / kWidth;
-  const auto factor = [&](int64_t radix, int64_t done) { return done * radix >= n ? scale : 1.0f; };
-  int64_t step =
-      kWidth * with_radix(vectors, [&]<int R>() { walsh_first<R>(x, y, n, factor(R, kWidth)); });
-  while (step < n)
-    step *= with_radix(n / step, [&]<int R>() { walsh_next<R>(y, n, step, factor(R, step)); });
+  const int64_t groups = with_radix(n / kWidth, [&]<int R>() {
+    const bool last = R * kWidth >= n;
+    last ? walsh_first<R, true>(x, y, n, scale) : walsh_first<R, false>(x, y, n, scale);
+  });
+  for (int64_t step = groups * kWidth; step < n;)
+    step *= with_radix(n / step, [&]<int R>() {
+      const bool last = R * step >= n;
+      last ? walsh_next<R, true>(y, n, step, scale) : walsh_next<R, false>(y, n, step, scale);
+    });
 }
 
 }  // namespace
