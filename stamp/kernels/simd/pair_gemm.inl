@@ -21,6 +21,14 @@ inline int64_t pairs_in_16_bits(const uint8_t* a_limit, int64_t m, int u_limit) 
 
 inline Int dot(Int sum, Int u, Int s) { return add_16(sum, multiply_pairs_8(u, s)); }
 
+/// The same, out of the optimizer's reach.
+inline void peak_step(Int& sum, Int u, Int s) {
+  Int pairs;
+  __asm__ volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0"
+                   : "+v"(sum), "=&v"(pairs)
+                   : "v"(u), "v"(s));
+}
+
 inline void add_to(int32_t* c, Int sum) { store_int(c, add_32(load_int(c), sum)); }
 
 inline void clear_rows(int32_t* c, int64_t ldc, int64_t m) {

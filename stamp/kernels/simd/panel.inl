@@ -50,17 +50,23 @@ constexpr int vectors_for(int rows, int registers) {
   return vectors;
 }
 
+/// Fetches a line that a stream reaches later: far ahead into L2, then nearer into L1. The
+/// hardware's prefetchers stop at pages: alone they reach two thirds of what memory gives.
+inline void fetch_stream(const uint8_t* at) {
+  __builtin_prefetch(at + 16384, 0, 2);
+  __builtin_prefetch(at + 2048, 0, 3);
+}
+
 /// The low (half 0) or high nibbles of `Vectors` vectors. Both halves load: keeping the bytes would
-/// cost registers. With half 0, what comes a few KB later is fetched.
+/// cost registers.
 template <int Vectors>
 inline void load_nibbles(const uint8_t* panel, int half, Int* u) {
-  constexpr int64_t kAhead = 4096, kLine = 64;
+  constexpr int64_t kBytes = 4 * kIntLanes, kLine = 64;
   opaque(panel);
 #pragma GCC unroll 8
   for (int v = 0; v < Vectors; ++v) {
-    const uint8_t* at = panel + v * 4 * kIntLanes;
-    if (half == 0 && v * 4 * kIntLanes % kLine == 0)
-      __builtin_prefetch(at + kAhead, 0, 3);
+    const uint8_t* at = panel + v * kBytes;
+    if (half == 0 && v * kBytes % kLine == 0) fetch_stream(at);
     u[v] = half == 0 ? low_nibbles(load_int(at)) : high_nibbles(load_int(at));
     opaque(u[v]);
   }

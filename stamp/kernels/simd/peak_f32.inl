@@ -5,22 +5,20 @@
 namespace stamp {
 namespace {
 
-template <int Chains>
-int64_t fma_chains(int64_t iterations) {
-  Vec sum[Chains], a = broadcast(0.5f), b = broadcast(0.5f);
+template <bool Unrolled>
+[[gnu::noinline]] int64_t fma_chains(int64_t iterations) {
+  Vec sum[kChains], a = broadcast(0.5f), b = broadcast(0.5f);
 #pragma GCC unroll 32
-  for (int i = 0; i < Chains; ++i) sum[i] = zero(), opaque(sum[i]);
+  for (int i = 0; i < kChains; ++i) sum[i] = zero(), opaque(sum[i]);
   opaque(a), opaque(b);
-  for (int64_t n = 0; n < iterations; ++n)
+  repeat_chains<Unrolled>(iterations, [&](int i) { sum[i] = fma(a, b, sum[i]); });
 #pragma GCC unroll 32
-    for (int i = 0; i < Chains; ++i) sum[i] = fma(a, b, sum[i]);
-#pragma GCC unroll 32
-  for (int i = 0; i < Chains; ++i) opaque(sum[i]);
-  return iterations * Chains * 2 * kWidth;
+  for (int i = 0; i < kChains; ++i) opaque(sum[i]);
+  return iterations * kChains * 2 * kWidth;
 }
 
 int64_t peak_fma_f32(int64_t iterations, int variant) noexcept {
-  return variant == 0 ? fma_chains<kIntRegisters * 3 / 4>(iterations) : fma_chains<10>(iterations);
+  return variant == 0 ? fma_chains<true>(iterations) : fma_chains<false>(iterations);
 }
 
 /// Vectors of full width, so that the clock is the one that such instructions run at.
