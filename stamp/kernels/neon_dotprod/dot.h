@@ -10,5 +10,10 @@ inline Int dot(Int sum, Int u, Int s) {
   return vdotq_s32(sum, x, vreinterpretq_s8_s32(s));
 }
 
+/// One dot product, out of the optimizer's reach.
+inline void peak_step(Int& sum, Int u, Int s) {
+  __asm__ volatile("sdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(u), "w"(s));
+}
+
 }  // namespace
 }  // namespace stamp
