@@ -23,6 +23,8 @@ constexpr std::array kCommands = {
     Command{"eval", "perplexity, KL divergence and SQNR of one recipe on a text",
             stamp::cli::add_eval},
     Command{"generate", "continue a prompt", stamp::cli::add_generate},
+    Command{"quantize", "store a model's weights in the codes of a recipe",
+            stamp::cli::add_quantize},
     Command{"bench", "time the prefill of a model", stamp::cli::add_bench},
     Command{"verify", "check this build against a folder of reference outputs",
             stamp::cli::add_verify},

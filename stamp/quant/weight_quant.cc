@@ -20,7 +20,7 @@ double clip_error(std::span<const float> weights, const Grid& grid, double limit
   double sum = 0;
   for (int64_t first = 0; first < count && sum <= limit; first += kChunk)
     sum += kernels().clip_error(weights.data() + first, std::min(kChunk, count - first),
-                                1.0f / grid.scale, grid.low, grid.high);
+                                grid.inverse, grid.low, grid.high);
   return sum;
 }
 

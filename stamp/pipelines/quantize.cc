@@ -1,0 +1,147 @@
+#include "stamp/pipelines/quantize.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "stamp/core/error.h"
+#include "stamp/core/process.h"
+#include "stamp/core/version.h"
+#include "stamp/io/mmap.h"
+#include "stamp/io/sha256.h"
+#include "stamp/models/calibration_file.h"
+#include "stamp/pipelines/calibrate.h"
+#include "stamp/pipelines/evaluate.h"
+#include "stamp/pipelines/quantize_files.h"
+#include "stamp/pipelines/quantize_parts.h"
+#include "stamp/pipelines/quantize_shard.h"
+
+namespace stamp {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kCalibrationContext = 1024;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+fs::path calibration_text(const QuantizeOptions& options) {
+  return options.calibration.empty() ? options.model / "calibration.txt" : options.calibration;
+}
+
+/// What the result depends on. Weights count by size and time of change: hashing them would take as
+/// long as quantizing them.
+Json identity_of(const QuantizeOptions& options) {
+  Json weights = Json::object();
+  for (const auto& entry : fs::directory_iterator(options.model)) {
+    struct stat status;
+    if (entry.path().extension() != ".safetensors" || ::stat(entry.path().c_str(), &status) != 0)
+      continue;
+    weights[entry.path().filename().string()] = {
+        int64_t{status.st_size}, int64_t{status.st_mtim.tv_sec}, int64_t{status.st_mtim.tv_nsec}};
+  }
+  Json companions = {{"config.json", sha256_file(options.model / "config.json")}};
+  for (const std::string& file : companion_files(options.model))
+    companions[file] = sha256_file(options.model / file);
+  Json identity = {{"program", version() + " " + build_commit()},
+                   {"model", fs::canonical(options.model).string()},
+                   {"weights", weights},
+                   {"files of the model", companions},
+                   {"recipe", to_json(options.recipe)},
+                   {"calibration text", nullptr}};
+  if (options.recipe.needs_calibration())
+    identity["calibration text"] = sha256_file(calibration_text(options));
+  return identity;
+}
+
+Calibration measure(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source) {
+  const Tokenizer tokenizer = Tokenizer::load(options.model);
+  const CalibrateOptions calibrate_options = {
+      .ids = calibration_ids(tokenizer, options.model, options.calibration, {}),
+      .bos_id = tokenizer.bos_id(),
+      .context = std::min(kCalibrationContext, source->config().max_positions)};
+  return calibrate(source, {options.recipe}, calibrate_options).at(options.recipe.name);
+}
+
+/// Statistics as the file holds them, so that a resumed run sees the same ones.
+Calibration calibration_of(const QuantizeOptions& options,
+                           std::shared_ptr<const ModelSource> source, WorkDirectory& work) {
+  if (!options.recipe.needs_calibration()) return {};
+  const fs::path file = work.content() / kCalibrationFile;
+  if (!work.is_finished(kCalibrationFile)) {
+    write_calibration(file, measure(options, source));
+    work.finish(kCalibrationFile);
+    for (const auto& [name, tensor] : source->weights().tensors())
+      drop_mapped_pages(tensor.data, tensor.bytes());
+  }
+  return read_calibration(file);
+}
+
+void check_space(const OutputPlan& plan, const WorkDirectory& work) {
+  int64_t missing = 0;
+  for (const OutputShard& shard : plan.shards)
+    if (!work.is_finished(shard.file)) missing += shard.file_bytes();
+  std::error_code error;
+  const fs::space_info space = fs::space(work.content(), error);
+  if (!error && static_cast<uint64_t>(missing) > space.available)
+    throw_runtime("{}: needs {:.2f} GB more, the disk has {:.2f} GB left", work.content().string(),
+                  static_cast<double>(missing) / 1e9, static_cast<double>(space.available) / 1e9);
+}
+
+void write_shards(const OutputPlan& plan, WorkDirectory& work) {
+  int64_t bytes = 0;
+  for (const OutputShard& shard : plan.shards)
+    if (!work.is_finished(shard.file)) bytes += shard.source_bytes();
+  Progress progress("quantize", bytes / 1'000'000, "MB");
+  for (const OutputShard& shard : plan.shards) {
+    if (work.is_finished(shard.file)) continue;
+    write_shard(shard, work.content(), progress);
+    work.finish(shard.file);
+  }
+}
+
+void build(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source,
+           WorkDirectory& work, QuantizeResult& result) {
+  const Calibration calibration = calibration_of(options, source, work);
+  const OutputPlan plan = plan_output(*source, options.recipe, calibration);
+  result.sizes = sizes_of(options, *source, plan);
+  for (const OutputShard& shard : plan.shards)
+    result.resumed_files += work.is_finished(shard.file) ? 1 : 0;
+  check_space(plan, work);
+  write_shards(plan, work);
+  write_small_files(*source, options.recipe, plan, work);
+}
+
+}  // namespace
+
+QuantizeResult quantize(const QuantizeOptions& options) {
+  const auto start = Clock::now();
+  const auto source = open_plain_source(options);
+  plan_output(*source, options.recipe, {});  // finds a broken model before anything is written
+  const fs::path out = fs::absolute(options.out / "").parent_path().lexically_normal();
+  const fs::path partial = out.string() + ".partial";
+  const bool in_the_way = fs::exists(out) && !options.force;
+  const auto refuse = [&] { throw_argument("{}: exists; --force replaces it", out.string()); };
+  if (in_the_way && !fs::exists(partial)) refuse();
+  WorkDirectory work(out, identity_of(options), options.command);
+  if (in_the_way && !work.is_published()) refuse();
+  QuantizeResult result;
+  if (!work.is_published()) {
+    try {
+      build(options, source, work, result);
+    } catch (const std::runtime_error& error) {
+      throw_runtime("{}; what is finished stays in {}: the same command continues there",
+                    error.what(), partial.string());
+    }
+  }
+  work.publish(options.force);
+  result.seconds = seconds_since(start);
+  result.peak_rss_bytes = peak_rss_bytes();
+  return result;
+}
+
+}  // namespace stamp

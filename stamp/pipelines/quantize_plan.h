@@ -1,0 +1,49 @@
+#pragma once
+// Which tensors a directory with stored weights holds, and in which file.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stamp/models/model.h"
+#include "stamp/quant/feature_transform.h"
+
+namespace stamp {
+
+/// A tensor that is copied, or a weight that is stored in codes.
+struct OutputTensor {
+  std::string name;  // copied: of the tensor; stored: without ".weight"
+  TensorView source;
+  WeightSpec spec;                       // 16 bits: copied
+  std::optional<HadamardPlan> rotation;  // of the weight's rows
+  std::optional<TensorView> bias;        // the weight's own
+  std::vector<float> mean;               // of the rotated input; empty: not centered
+
+  bool is_stored() const { return spec.bits < 16; }
+  /// Names, types and shapes of what is written; no data.
+  std::map<std::string, TensorView> layout() const;
+};
+
+struct OutputShard {
+  std::string file;  // "model-00001-of-00018.safetensors"
+  std::vector<OutputTensor> tensors;
+
+  std::map<std::string, TensorView> layout() const;
+  int64_t file_bytes() const;
+  int64_t source_bytes() const;
+};
+
+inline const std::map<std::string, std::string> kShardMetadata = {{"format", "pt"}};
+
+struct OutputPlan {
+  std::vector<OutputShard> shards;  // embeddings and what belongs to no layer; layers; lm_head
+  bool ties_embeddings = false;     // false also when lm_head was tied but is now stored apart
+  std::vector<std::string> plain;   // linears without codes: "model.layers.0.mlp.down_proj"
+  bool groups_are_whole = true;     // every row of every weight is a multiple of its scale group
+};
+
+/// Throws std::runtime_error when the model lacks tensors or their shapes are wrong.
+OutputPlan plan_output(const ModelSource& source, const Recipe& recipe,
+                       const Calibration& calibration);
+
+}  // namespace stamp

@@ -1,0 +1,21 @@
+#pragma once
+// Writing one file of a directory with stored weights, block of rows by block of rows.
+#include <filesystem>
+
+#include "stamp/core/progress.h"
+#include "stamp/pipelines/quantize_plan.h"
+
+namespace stamp {
+
+/// Elements of a weight that are widened, rotated and quantized at a time.
+inline constexpr int64_t kQuantizeBlock = int64_t{1} << 23;
+
+/// Rows [first, first + rows) of a weight in the basis in which it is stored, fp32. Their pages of
+/// the source are given back.
+void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& block);
+
+/// Writes `shard` into `folder`, atomically. `progress` counts megabytes of the source. Throws
+/// std::runtime_error after interrupted().
+void write_shard(const OutputShard& shard, const std::filesystem::path& folder, Progress& progress);
+
+}  // namespace stamp
