@@ -1,5 +1,8 @@
 #include "stamp/core/cpu_features.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <fmt/format.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -34,6 +37,21 @@ constexpr std::array<IsaRow, std::size(kAllIsas)> kRows = {{
 }};
 
 #if defined(__x86_64__)
+struct CpuidResult {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+CpuidResult cpuid(uint32_t leaf, uint32_t subleaf) {
+  CpuidResult r;
+  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
+  return r;
+}
+// Features that not every compiler's __builtin_cpu_supports knows. That the operating system saves
+// their registers follows from AVX2, or from may_use_tiles().
+bool has_f16c() { return (cpuid(1, 0).ecx >> 29 & 1) != 0; }
+bool has_avx_vnni() { return (cpuid(7, 1).eax >> 4 & 1) != 0; }
+bool has_amx_bf16() { return (cpuid(7, 0).edx >> 22 & 1) != 0; }
+bool has_amx_int8() { return (cpuid(7, 0).edx >> 24 & 3) == 3; }  // and tiles
+
 /// Linux saves tile registers only for processes that asked for them.
 bool may_use_tiles() {
   constexpr int kRequestPermission = 0x1023,
@@ -50,18 +68,16 @@ bool detect(Isa isa) {
       return true;
 #if defined(__x86_64__)
     case Isa::kAvx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("f16c");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case Isa::kAvxVnni:
-      return __builtin_cpu_supports("avxvnni");
+      return has_avx_vnni();
     case Isa::kAvx512:
       return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq");
     case Isa::kAvx512Vnni:
       return __builtin_cpu_supports("avx512vnni");
     case Isa::kAmx:
-      return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-             may_use_tiles();
+      return has_amx_int8() && may_use_tiles();
 #elif defined(__aarch64__)
     case Isa::kNeon:
       return true;  // part of the architecture
@@ -123,7 +139,7 @@ bool has_fast_bf16() {
   if (!isa_includes(active_isa(), Isa::kAvx512Vnni) || !__builtin_cpu_supports("avx512bf16"))
     return false;
   return !__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake") ||
-         (active_isa() == Isa::kAmx && __builtin_cpu_supports("amx-bf16"));
+         (active_isa() == Isa::kAmx && has_amx_bf16());
 #else
   return false;
 #endif
