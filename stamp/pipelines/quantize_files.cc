@@ -56,7 +56,7 @@ Json index_of(const OutputPlan& plan) {
 }
 
 Json manifest_of(const ModelSource& source, const Recipe& recipe, const WorkDirectory& work) {
-  Json files = Json::object(), inputs = Json::object();
+  Json files = Json::object();
   for (const auto& [file, entry] : work.files())
     files[file] = {{"bytes", entry.bytes}, {"sha256", entry.sha256}};
   return {{"program", "stamp " + version() + " (" + build_commit() + ")"},

@@ -14,6 +14,7 @@
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/models/model.h"
+#include "stamp/pipelines/quantize_shard.h"
 #include "stamp/pipelines/work_directory.h"
 #include "tests/io/test_files.h"
 
@@ -145,6 +146,54 @@ TEST_F(Quantize, TiedHeadsAreStoredApart) {
   EXPECT_TRUE(tensors.contains("model.embed_tokens.weight"));
   EXPECT_TRUE(tensors.contains("lm_head.weight_packed"));
   expect_same_model(kModels / "llama/ckpt", out, recipe);
+}
+
+TEST_F(Quantize, CalibratedAndCenteredModelsKeepTheirStatistics) {
+  const fs::path model = fs::path(STAMP_SOURCE_DIR) / "demo/llm";
+  Recipe recipe = weights_only(4);
+  recipe.weights.mse_clip = false;
+  recipe.feature = "hadamard";
+  recipe.center = "auto";
+  recipe.activations = {.bits = 4, .plan = {.kind = "waterfill", .average_bits = 4.5}};
+  QuantizeOptions wanted = options(recipe);
+  wanted.model = model;
+  wanted.calibration = dir.write("text", read_text(model / "calibration.txt").substr(0, 6000));
+  quantize(wanted);
+  expect_same_model(model, out, recipe);
+  const auto source = ModelSource::open(out);
+  int centered = 0;
+  for (const auto& [site, statistics] : source->stored_calibration()) {
+    EXPECT_FALSE(statistics.range2.empty()) << site;
+    centered += statistics.center;
+  }
+  EXPECT_GT(centered, 0);
+  recipe.center = "none";  // the plain biases are there as well
+  EXPECT_NO_THROW(
+      make_model(source, {.recipe = recipe, .calibration = &source->stored_calibration()}));
+}
+
+TEST_F(Quantize, CenteredBiasesAddTheMeanThroughTheUnroundedWeight) {
+  const auto source = ModelSource::open(kModels / "qwen2/ckpt");
+  Recipe recipe = weights_only(4);
+  recipe.feature = "hadamard";
+  const Calibration calibration = {
+      {"layers.1.attn_in", {.mean = std::vector<float>(32, 0.5f), .center = true}}};
+  const OutputPlan plan = plan_output(*source, recipe, calibration);
+  Progress progress("test", 1, "MB");
+  write_shard(plan.shards[2], dir.path(), progress);
+  const Safetensors written = Safetensors::open(dir.path() / plan.shards[2].file);
+  const std::string name = "model.layers.1.self_attn.k_proj";
+  Matrix rotated_weight = to_matrix(source->weights().at(name + ".weight"));
+  apply_hadamard(rotated_weight.view(), plan_hadamard(32));
+  const Matrix bias = to_matrix(source->weights().at(name + ".bias"));
+  const Matrix got = to_matrix(written.at(name + ".centered_bias"));
+  for (int64_t i = 0; i < got.cols(); ++i) {
+    double want = bias(0, i);
+    for (int64_t k = 0; k < 32; ++k) want += 0.5 * rotated_weight(i, k);
+    EXPECT_NEAR(got(0, i), want, 1e-5);
+  }
+  EXPECT_TRUE(written.contains(name + ".bias"));
+  EXPECT_FALSE(written.contains("model.layers.1.mlp.up_proj.centered_bias"));
 }
 
 TEST_F(Quantize, ServesOtherActivationsButNoOtherWeights) {
