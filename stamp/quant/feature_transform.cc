@@ -49,7 +49,8 @@ HadamardPlan plan_hadamard(int64_t n, int64_t head_dim) {
   return {power, 1, fmt::format("I_{} x H_{} (block-diagonal)", n / power, power)};
 }
 
-RowRotation::RowRotation(const HadamardPlan& plan, int64_t cols) : plan_(plan), cols_(cols) {
+RowRotation::RowRotation(const HadamardPlan& plan, int64_t cols)
+    : order_(plan.order), odd_(plan.odd), cols_(cols) {
   if (plan.order < 1 || cols % plan.order != 0 || hadamard_odd_part(plan.order) != plan.odd) {
     throw_argument("hadamard: a plan of order {} does not fit rows of {} features", plan.order,
                    cols);
@@ -58,16 +59,16 @@ RowRotation::RowRotation(const HadamardPlan& plan, int64_t cols) : plan_(plan), 
 }
 
 void RowRotation::apply(const float* in, float* out, float* scratch) const {
-  const int64_t odd = plan_.odd, width = plan_.order / odd;
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(plan_.order)));
-  for (int64_t first = 0; first < cols_; first += plan_.order) {
-    if (odd == 1) {
+  const int64_t width = order_ / odd_;
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(order_)));
+  for (int64_t first = 0; first < cols_; first += order_) {
+    if (odd_ == 1) {
       kernels().walsh(in + first, out + first, width, scale);
       continue;
     }
-    for (int64_t i = 0; i < plan_.order; i += width)
+    for (int64_t i = 0; i < order_; i += width)
       kernels().walsh(in + first + i, scratch + i, width, scale);
-    kernels().gemm_f32(factor_->data(), odd, scratch, width, out + first, width, odd, width, odd,
+    kernels().gemm_f32(factor_->data(), odd_, scratch, width, out + first, width, odd_, width, odd_,
                        0);
   }
 }

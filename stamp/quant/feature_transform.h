@@ -36,11 +36,10 @@ class RowRotation {
   RowRotation(const HadamardPlan& plan, int64_t cols);
   /// out = in R, [cols] each; out == in or no aliasing. `scratch` holds scratch_size() floats.
   void apply(const float* in, float* out, float* scratch) const;
-  int64_t scratch_size() const { return plan_.odd == 1 ? 0 : plan_.order; }
+  int64_t scratch_size() const { return odd_ == 1 ? 0 : order_; }
 
  private:
-  HadamardPlan plan_;
-  int64_t cols_;
+  int64_t order_, odd_, cols_;
   std::shared_ptr<const Matrix> factor_;  // of order `odd`, transposed
 };
 

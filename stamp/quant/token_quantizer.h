@@ -56,7 +56,7 @@ class TokenQuantizer {
   bool can_encode() const { return active() && spec_.quantizer.block == 0; }
   /// The codes of the same quantization of x after `input`; x is read once and not changed. Codes,
   /// scales and widths are those of apply() after the same rotation and centering, bit for bit.
-  /// Reuses out's memory; runs on all threads; a lone row allocates nothing the second time. Throws
+  /// Reuses out's memory; runs on all threads, a lone row on the calling one. Throws
   /// std::invalid_argument where can_encode() is false, where apply() and apply_hadamard() throw,
   /// when `input` does not fit, and above 65536 columns (sums could overflow 32 bits).
   void encode(ConstFloatView x, int64_t position, const InputTransform& input,
