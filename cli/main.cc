@@ -23,6 +23,7 @@ constexpr std::array kCommands = {
     Command{"eval", "perplexity, KL divergence and SQNR of one recipe on a text",
             stamp::cli::add_eval},
     Command{"generate", "continue a prompt", stamp::cli::add_generate},
+    Command{"chat", "converse with a model that has a chat template", stamp::cli::add_chat},
     Command{"quantize", "store a model's weights in the codes of a recipe",
             stamp::cli::add_quantize},
     Command{"bench", "time the prefill of a model", stamp::cli::add_bench},

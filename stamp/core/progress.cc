@@ -34,6 +34,8 @@ void catch_interrupts() {
 
 bool interrupted() { return interrupt_count > 0; }
 
+void clear_interrupt() { interrupt_count = 0; }
+
 Progress::Progress(std::string label, int64_t total, std::string unit)
     : label_(std::move(label)),
       unit_(std::move(unit)),

@@ -32,5 +32,7 @@ void catch_interrupts();
 /// True after the first such signal: long loops end at the next safe point and mark results
 /// partial.
 bool interrupted();
+/// Makes interrupted() false again, for programs that go on after an interruption.
+void clear_interrupt();
 
 }  // namespace stamp

@@ -10,27 +10,67 @@ namespace {
 
 constexpr int64_t kPrefillTokens = 2048;  // of one chunk: bounds the memory of activations
 
-/// Runs the prompt in chunks of nearly equal length; returns the hidden state of its last token.
-Matrix prefill(const Model& model, std::span<const int32_t> prompt, KvCache& cache,
-               ForwardContext& context) {
-  const int64_t tokens = static_cast<int64_t>(prompt.size());
-  const int64_t chunks = (tokens + kPrefillTokens - 1) / kPrefillTokens;
-  Matrix last;
-  for (int64_t i = 0; i < chunks; ++i) {
-    const int64_t begin = tokens * i / chunks, end = tokens * (i + 1) / chunks;
-    const Matrix hidden =
-        model.forward(prompt.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
-                      cache, context);
-    last = Matrix::copy_of(hidden.view().rows_from(hidden.rows() - 1, 1));
-  }
-  return last;
-}
-
 bool is_stop(const GenerateOptions& options, int32_t id) {
   return std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
 }
 
 }  // namespace
+
+TokenSession::TokenSession(const Model& model, int64_t capacity)
+    : model_(model), cache_(model.make_cache(capacity)) {}
+
+void TokenSession::append(std::span<const int32_t> ids) {
+  if (static_cast<int64_t>(ids.size()) > room())
+    throw_argument("generate: {} more tokens do not fit after {} of at most {}", ids.size(),
+                   ids_.size(), cache_.capacity());
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+}
+
+void TokenSession::clear() {
+  ids_.clear();
+  cache_.clear();
+}
+
+/// Computes the tokens that the cache lacks, in chunks of nearly equal length; returns the hidden
+/// state of the last one, nothing when interrupted before it.
+Matrix TokenSession::prefill(ForwardContext& context) {
+  const auto pending = std::span<const int32_t>(ids_).subspan(static_cast<size_t>(cached()));
+  const int64_t tokens = static_cast<int64_t>(pending.size());
+  const int64_t chunks = (tokens + kPrefillTokens - 1) / kPrefillTokens;
+  Matrix last;
+  for (int64_t i = 0; i < chunks; ++i) {
+    if (interrupted()) return {};
+    const int64_t begin = tokens * i / chunks, end = tokens * (i + 1) / chunks;
+    const Matrix hidden = model_.forward(
+        pending.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), cache_,
+        context);
+    last = Matrix::copy_of(hidden.view().rows_from(hidden.rows() - 1, 1));
+  }
+  return last;
+}
+
+std::vector<int32_t> TokenSession::generate(const GenerateOptions& options, Rng& rng,
+                                            ForwardContext& context,
+                                            const std::function<bool(int32_t)>& on_token) {
+  if (options.max_new_tokens < 0)
+    throw_argument("generate: expected max_new_tokens >= 0, got {}", options.max_new_tokens);
+  if (cached() == static_cast<int64_t>(ids_.size()))
+    throw_argument("generate: there is nothing to continue");
+  const size_t length = ids_.size();
+  const size_t limit = length + static_cast<size_t>(std::min(options.max_new_tokens, room()));
+  if (limit == length) return {};
+  Matrix hidden = prefill(context);
+  Matrix logits(1, model_.config().vocab_size);
+  while (hidden.rows() > 0 && !interrupted()) {
+    model_.logits(hidden.view(), logits.view(), context);
+    const int32_t id = sample_token(logits.view().row_span(0), ids_, options.sampling, rng);
+    ids_.push_back(id);
+    const bool wanted = !on_token || on_token(id);
+    if (!wanted || is_stop(options, id) || ids_.size() == limit) break;
+    hidden = model_.forward({&id, 1}, cache_, context);
+  }
+  return {ids_.begin() + static_cast<std::ptrdiff_t>(length), ids_.end()};
+}
 
 std::vector<int32_t> generate_ids(const Model& model, std::span<const int32_t> prompt,
                                   const GenerateOptions& options, ForwardContext& context,
@@ -41,26 +81,11 @@ std::vector<int32_t> generate_ids(const Model& model, std::span<const int32_t> p
   if (length > positions)
     throw_argument("generate: a prompt of {} tokens exceeds the model's {} positions", length,
                    positions);
-  if (options.max_new_tokens < 0)
-    throw_argument("generate: expected max_new_tokens >= 0, got {}", options.max_new_tokens);
-  const int64_t room = std::min(options.max_new_tokens, positions - length);
-  std::vector<int32_t> seen(prompt.begin(), prompt.end());
-  if (room == 0) return {};
-
-  KvCache cache = model.make_cache(length + room);
+  const int64_t wanted = std::clamp<int64_t>(options.max_new_tokens, 0, positions - length);
+  TokenSession session(model, length + wanted);
+  session.append(prompt);
   Rng rng(options.seed);
-  Matrix hidden = prefill(model, prompt, cache, context);
-  Matrix logits(1, model.config().vocab_size);
-  while (static_cast<int64_t>(seen.size()) < length + room && !interrupted()) {
-    model.logits(hidden.view(), logits.view(), context);
-    const int32_t id = sample_token(logits.view().row_span(0), seen, options.sampling, rng);
-    seen.push_back(id);
-    const bool wanted = !on_token || on_token(id);
-    if (!wanted || is_stop(options, id) || static_cast<int64_t>(seen.size()) == length + room)
-      break;
-    hidden = model.forward({&id, 1}, cache, context);
-  }
-  return {seen.begin() + length, seen.end()};
+  return session.generate(options, rng, context, on_token);
 }
 
 }  // namespace stamp

@@ -63,6 +63,19 @@ TEST_P(Generate, EndsAtTheModelsLength) {
   EXPECT_EQ(generate_ids(*model, prompt, {.max_new_tokens = 0}, context).size(), 0u);
 }
 
+TEST_P(Generate, EveryPresetThatNeedsNoStatisticsTakesShortPrompts) {
+  for (const std::string& name : preset_names()) {
+    const Recipe recipe = load_recipe(name);
+    if (recipe.needs_calibration()) continue;
+    const auto quantized = make_model(ModelSource::open(folder / "ckpt"), {.recipe = recipe});
+    for (const size_t length : {1, 2, 63, 64, 65}) {
+      const std::vector<int32_t> prompt(length, 5);
+      EXPECT_EQ(generate_ids(*quantized, prompt, {.max_new_tokens = 3}, context).size(), 3u)
+          << name << " " << length;
+    }
+  }
+}
+
 TEST_P(Generate, RejectsWhatCannotWork) {
   EXPECT_THROW(generate_ids(*model, {}, {}, context), std::invalid_argument);
   EXPECT_THROW(generate_ids(*model, std::vector<int32_t>(257, 5), {}, context),
