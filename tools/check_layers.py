@@ -13,7 +13,7 @@ ALLOWED = {
     "kernels": ["core"],
     "io": ["core"],
     "quant": ["core", "kernels", "io/json.h"],
-    "nn": ["core", "kernels", "quant", "io/hf_config.h"],
+    "nn": ["core", "kernels", "quant", "io/hf_config.h", "io/mmap.h"],
     "text": ["core", "io"],
     "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h"],
     "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "models"],
