@@ -92,28 +92,25 @@ def conversations():
         yield f"{file} tools", file, {**tools, "messages": SYSTEM + CALLS}
         yield f"{file} tools, nothing said", file, {**tools, "messages": SYSTEM}
         yield f"{file} tools, no system message", file, {**tools, "messages": CALLS[:3]}
-    yield "headers.jinja tools apart", "headers.jinja", {**tools, "messages": SYSTEM + CALLS, "tools_in_user_message": False}
-    yield "headers.jinja custom tools", "headers.jinja", {**TOKENS, "custom_tools": [PING], "messages": CALLS[:1]}
+    yield "headers.jinja tools apart", "headers.jinja", {**tools, "messages": SYSTEM + CALLS, "tools_up_front": True}
+    yield "headers.jinja custom tools", "headers.jinja", {**TOKENS, "more_tools": [PING], "messages": CALLS[:1]}
     yield "headers.jinja built-in tools", "headers.jinja", {
-        **TOKENS, "builtin_tools": ["interpreter", "measure", "search"], "messages": CALLS, "date_string": "1 May 2024"}
+        **TOKENS, "gadgets": ["interpreter", "measure", "search"], "messages": CALLS, "today": "1 May 2024"}
     two = [CALLS[0], {**CALLS[1], "tool_calls": CALLS[1]["tool_calls"] * 2}]
     yield "headers.jinja two calls", "headers.jinja", {**TOKENS, "messages": two}
     yield "im_blocks.jinja two calls", "im_blocks.jinja", {**tools, "messages": [{**m, "content": "x"} for m in two]}
     yield "brackets.jinja wrong order", "brackets.jinja", {**TOKENS, "messages": TALK[1:]}
     thoughts = [
-        {"role": "user", "content": [{"type": "text", "text": "Look: "}, {"type": "image"}]},
-        {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nA cat."},
+        {"role": "user", "content": "Look"},
+        {"role": "assistant", "content": [{"type": "text", "text": "<think>\nHm.\n</think>\n\nA "}, {"type": "image"}]},
         {"role": "user", "content": "Sure?"},
         {"role": "assistant", "content": "<think>\nLet me see.\n\n</think>\n\nYes.\n"},
-        {"role": "user", "content": "<tool_response>ok</tool_response>"},
-        {"role": "assistant", "content": "Fine.", "reasoning_content": "\nDone.\n"},
+        {"role": "user", "content": "<result>ok</result>"},
+        {"role": "assistant", "content": "Fine.", "thought": "\nDone.\n"},
     ]
-    # The first message's content is a list, which has no startswith.
-    yield "thinking.jinja list", "thinking.jinja", {**TOKENS, "messages": thoughts, "add_generation_prompt": True}
-    thoughts[0]["content"] = "Look"
     for flag in [True, False]:
         yield f"thinking.jinja {flag}", "thinking.jinja", {
-            **TOKENS, "messages": thoughts, "add_generation_prompt": True, "enable_thinking": flag}
+            **TOKENS, "messages": thoughts, "add_generation_prompt": True, "think": flag}
     bad = [{"role": "assistant", "content": 5}, TALK[0]]
     yield "thinking.jinja number", "thinking.jinja", {**TOKENS, "messages": bad}
 
