@@ -25,14 +25,16 @@ def time_generation(options):
 
 
 def int8_linear(rows, in_dim, out_dim):
-    """y = x W^T with codes given: u8 rows with one zero point, i8 weights with a scale per channel."""
+    """y = x W^T with codes given: u8 rows, i8 weights with a scale per channel."""
     from openvino import opset13 as ops
 
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (out_dim, in_dim), dtype=np.int8)
     scales = rng.uniform(0.5, 1.5, (out_dim, 1)).astype(np.float32) / 1000
     x = ops.parameter([rows, in_dim], np.uint8, name="x")
-    values = ops.multiply(ops.subtract(ops.convert(x, "f32"), np.float32(128)), np.float32(0.02))
+    low, high, one = np.float32(0), np.float32(255), np.float32(1)
+    # The codes' own grid: without a FakeQuantize the compiler looks for no int8 product (half the speed).
+    values = ops.fake_quantize(ops.convert(x, "f32"), low, high, low, one, 256)
     weights = ops.multiply(ops.convert(ops.constant(weight), "f32"), ops.constant(scales))
     return ov.Model([ops.matmul(values, weights, False, True)], [x], "linear")
 
