@@ -24,8 +24,7 @@ void quantize_row(std::span<const float> row, int bits, const QuantizerSpec& spe
   int64_t group = 0;
   for_each_scale_group(width, 0, spec.block, [&](int64_t first, int64_t count) {
     const auto values = row.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    const Grid grid =
-        make_grid(range_of(values), bits, spec.symmetric, static_cast<float>(spec.clip));
+    const Grid grid = make_grid(range_of(values), bits, spec);
     const int64_t at = group++ * (part.rows + part.sinks) + index;
     const f16 scale = f32_to_f16(grid.scale);
     std::copy_n(reinterpret_cast<const uint8_t*>(&scale), 2, memory.scales + 2 * at);

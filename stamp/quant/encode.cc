@@ -109,8 +109,7 @@ void BlockEncoder::write(const float* values, int bits, int64_t row) {
   std::fill(codes + (bits == 0 ? 0 : cols), codes + out_.stride, int8_t{0});
   constants = {};
   if (bits == 0) return;
-  const Grid grid = make_grid(range_of({values, static_cast<size_t>(cols)}), bits, spec_.symmetric,
-                              static_cast<float>(spec_.clip));
+  const Grid grid = make_grid(range_of({values, static_cast<size_t>(cols)}), bits, spec_);
   constants.scale = grid.scale;
   constants.offset = grid.zero_point() - (1 << (bits - 1));
   constants.sum = kernels().quantize_s8(values, codes, cols, grid.inverse, grid.low, grid.high,

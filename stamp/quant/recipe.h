@@ -12,7 +12,7 @@ namespace stamp {
 /// Min-max quantizer of one row (or of blocks of a row). METHODS: per-token asymmetric by default.
 struct QuantizerSpec {
   bool symmetric = false;
-  double clip = 1.0;  // (0, 1]: the range is multiplied by this
+  double clip = 1.0;  // (0, 1]: the range of rows of at most 4 bits is multiplied by this
   int block = 0;      // columns that share one scale; 0: the whole row
 };
 

@@ -37,6 +37,10 @@ Grid make_grid(Range range, int bits, bool symmetric, float clip) {
   return {scale, -zero, top - zero, 1 / scale};
 }
 
+Grid make_grid(Range range, int bits, const QuantizerSpec& spec) {
+  return make_grid(range, bits, spec.symmetric, bits <= 4 ? static_cast<float>(spec.clip) : 1.0f);
+}
+
 void snap_to_grid(std::span<float> values, const Grid& grid) {
   kernels().snap_to_grid(values.data(), static_cast<int64_t>(values.size()), grid.scale,
                          grid.inverse, grid.low, grid.high);
@@ -57,8 +61,7 @@ void fake_quantize_row(std::span<float> row, int bits, const QuantizerSpec& spec
   for_each_scale_group(
       static_cast<int64_t>(row.size()), group, spec.block, [&](int64_t first, int64_t count) {
         const auto part = row.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-        snap_to_grid(
-            part, make_grid(range_of(part), bits, spec.symmetric, static_cast<float>(spec.clip)));
+        snap_to_grid(part, make_grid(range_of(part), bits, spec));
       });
 }
 

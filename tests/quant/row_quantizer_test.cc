@@ -105,6 +105,12 @@ TEST(FakeQuantizeRow, ClipShrinksTheRange) {
   EXPECT_NEAR(y(0, 4), 4, 0.21);
 }
 
+TEST(FakeQuantizeRow, WideRowsKeepTheirRange) {
+  const Matrix x = random_matrix(4, 64);
+  for (const int bits : {5, 8})
+    EXPECT_EQ(largest_difference(quantized(x, bits, {.clip = 0.5}), quantized(x, bits)), 0);
+}
+
 TEST(FakeQuantizeRow, GroupsAndBlocksHaveTheirOwnScales) {
   const Matrix x = random_matrix(3, 70);
   const auto expect_pieces = [&](const std::vector<int64_t>& cuts, const QuantizerSpec& spec,
