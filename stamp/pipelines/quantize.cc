@@ -96,7 +96,7 @@ void write_shards(const OutputPlan& plan, WorkDirectory& work) {
   int64_t bytes = 0;
   for (const OutputShard& shard : plan.shards)
     if (!work.is_finished(shard.file)) bytes += shard.source_bytes();
-  Progress progress("quantize", bytes / 1'000'000, "MB");
+  ByteProgress progress(bytes);
   for (const OutputShard& shard : plan.shards) {
     if (work.is_finished(shard.file)) continue;
     write_shard(shard, work.content(), progress);

@@ -23,29 +23,13 @@ const std::byte* address(const TensorView& tensor, int64_t offset) {
   return static_cast<const std::byte*>(tensor.data) + offset;
 }
 
-/// Advances in whole megabytes of a running total, so that nothing is lost to rounding.
-class MegabyteCounter {
- public:
-  explicit MegabyteCounter(Progress& progress) : progress_(progress) {}
-  void add(int64_t bytes) {
-    if (interrupted()) throw_runtime("quantize: interrupted");
-    const int64_t before = bytes_ / 1'000'000;
-    bytes_ += bytes;
-    progress_.advance(bytes_ / 1'000'000 - before);
-  }
-
- private:
-  Progress& progress_;
-  int64_t bytes_ = 0;
-};
-
-void copy_tensor(const OutputTensor& tensor, SafetensorsWriter& writer, MegabyteCounter& counter) {
+void copy_tensor(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProgress& progress) {
   const int64_t total = tensor.source.bytes();
   for (int64_t offset = 0; offset < total; offset += kCopyBytes) {
     const int64_t count = std::min(kCopyBytes, total - offset);
     writer.write(tensor.name, offset, bytes_of(address(tensor.source, offset), count));
     drop_mapped_pages(address(tensor.source, offset), count);
-    counter.add(count);
+    progress.advance(count);
   }
 }
 
@@ -64,7 +48,7 @@ void write_centered_bias(const OutputTensor& tensor, int64_t first, const Matrix
                bytes_of(centered.data(), rows.rows() * int64_t{sizeof(float)}));
 }
 
-void store_weight(const OutputTensor& tensor, SafetensorsWriter& writer, MegabyteCounter& counter) {
+void store_weight(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProgress& progress) {
   const int64_t out_dim = tensor.source.shape[0], in_dim = tensor.source.shape[1];
   if (!tensor.mean.empty() && static_cast<int64_t>(tensor.mean.size()) != in_dim)
     throw_runtime("{}: calibrated means have {} channels, expected {}", tensor.name,
@@ -81,13 +65,20 @@ void store_weight(const OutputTensor& tensor, SafetensorsWriter& writer, Megabyt
                  bytes_of(packed.data, packed.bytes()));
     writer.write(tensor.name + ".weight_scale", first * (scale.bytes() / rows),
                  bytes_of(scale.data, scale.bytes()));
-    counter.add(tensor.source.bytes() / out_dim * rows);
+    progress.advance(tensor.source.bytes() / out_dim * rows);
   }
   const int64_t shape[] = {out_dim, in_dim};
   writer.write(tensor.name + ".weight_shape", 0, bytes_of(shape, sizeof shape));
 }
 
 }  // namespace
+
+void ByteProgress::advance(int64_t bytes) {
+  if (interrupted()) throw_runtime("quantize: interrupted");
+  const int64_t before = done_ / 1'000'000;
+  done_ += bytes;
+  progress_.advance(done_ / 1'000'000 - before);
+}
 
 void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& block) {
   const int64_t in_dim = tensor.source.shape[1];
@@ -101,14 +92,13 @@ void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& 
 }
 
 void write_shard(const OutputShard& shard, const std::filesystem::path& folder,
-                 Progress& progress) {
+                 ByteProgress& progress) {
   SafetensorsWriter writer(folder / shard.file, shard.layout(), kShardMetadata);
-  MegabyteCounter counter(progress);
   for (const OutputTensor& tensor : shard.tensors) {
     if (tensor.is_stored())
-      store_weight(tensor, writer, counter);
+      store_weight(tensor, writer, progress);
     else
-      copy_tensor(tensor, writer, counter);
+      copy_tensor(tensor, writer, progress);
   }
   writer.commit();
 }

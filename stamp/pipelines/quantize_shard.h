@@ -14,8 +14,20 @@ inline constexpr int64_t kQuantizeBlock = int64_t{1} << 23;
 /// the source are given back.
 void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& block);
 
-/// Writes `shard` into `folder`, atomically. `progress` counts megabytes of the source. Throws
-/// std::runtime_error after interrupted().
-void write_shard(const OutputShard& shard, const std::filesystem::path& folder, Progress& progress);
+/// A progress bar in whole megabytes of the source.
+class ByteProgress {
+ public:
+  explicit ByteProgress(int64_t bytes) : progress_("quantize", bytes / 1'000'000, "MB") {}
+  /// Throws std::runtime_error after interrupted().
+  void advance(int64_t bytes);
+
+ private:
+  Progress progress_;
+  int64_t done_ = 0;
+};
+
+/// Writes `shard` into `folder`, atomically. Throws std::runtime_error after interrupted().
+void write_shard(const OutputShard& shard, const std::filesystem::path& folder,
+                 ByteProgress& progress);
 
 }  // namespace stamp

@@ -179,7 +179,7 @@ TEST_F(Quantize, CenteredBiasesAddTheMeanThroughTheUnroundedWeight) {
   const Calibration calibration = {
       {"layers.1.attn_in", {.mean = std::vector<float>(32, 0.5f), .center = true}}};
   const OutputPlan plan = plan_output(*source, recipe, calibration);
-  Progress progress("test", 1, "MB");
+  ByteProgress progress(1);
   write_shard(plan.shards[2], dir.path(), progress);
   const Safetensors written = Safetensors::open(dir.path() / plan.shards[2].file);
   const std::string name = "model.layers.1.self_attn.k_proj";
