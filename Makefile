@@ -36,8 +36,8 @@ test-arm:
 	@tools/test_arm.sh $(BUILD)-arm
 
 bench: deps build
-	@cmake --build $(BUILD) --target kernels_bench integer_bench quant_bench
-	@$(BUILD)/kernels_bench && $(BUILD)/integer_bench && $(BUILD)/quant_bench
+	@cmake --build $(BUILD) --target kernels_bench integer_bench quant_bench attention_bench
+	@$(BUILD)/kernels_bench && $(BUILD)/integer_bench && $(BUILD)/quant_bench && $(BUILD)/attention_bench
 
 peers: deps build
 	@python3 bench/peers/run.py --stamp $(BUILD)/stamp

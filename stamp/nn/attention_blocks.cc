@@ -1,7 +1,6 @@
 // Attention over packed caches.
 #include "stamp/nn/attention_block.h"
 #include "stamp/nn/attention_call.h"
-#include "stamp/nn/attention_softmax.h"
 
 namespace stamp {
 namespace {
@@ -19,91 +18,101 @@ ConstFloatView fresh_rows(const AttentionCall& call, bool packed, const Matrix& 
 }
 
 /// The same for one head of K and V, up to token `end`.
-KeyTile fresh_tile(const AttentionCall& call, int64_t group, int64_t first, int64_t end) {
+KeyTile fresh_tile(const AttentionCall& call, int64_t kv_head, int64_t first, int64_t end) {
   const int64_t dim = call.shape.head_dim;
   const auto part = [&](const TokenQuantizer& quantizer, const Matrix& cache,
                         ConstFloatView chunk) {
     return fresh_rows(call, quantizer.active(), cache, chunk, first)
         .rows_from(0, end - first)
-        .cols_from(group * dim, dim);
+        .cols_from(kv_head * dim, dim);
   };
   return {part(call.quantizer.k, call.cache.k, call.k),
           part(call.quantizer.v, call.cache.v, call.v), first};
 }
 
 /// fp32 rows of a closed block in the parts that are not packed.
-KeyTile plain_tile(const AttentionCall& call, int64_t group, int64_t first) {
+KeyTile plain_tile(const AttentionCall& call, int64_t kv_head, int64_t first) {
   const int64_t dim = call.shape.head_dim;
   const auto part = [&](const TokenQuantizer& quantizer, const Matrix& cache) -> ConstFloatView {
     if (quantizer.active()) return {};
-    return cache.view().rows_from(first, kBlock).cols_from(group * dim, dim);
+    return cache.view().rows_from(first, kBlock).cols_from(kv_head * dim, dim);
   };
   return {part(call.quantizer.k, call.cache.k), part(call.quantizer.v, call.cache.v), first};
 }
 
-/// The part of the work that one thread does at once: query heads of kv heads [head, head + heads)
-/// of a tile of tokens against blocks [block, block_end) and perhaps their own block.
-struct Item {
-  int64_t first = 0, count = 0;  // query tokens
-  int64_t head = 0, heads = 0;
-  int64_t block = 0, block_end = 0;
-  bool own = false;
-};
-
-struct HeadQueries {
+/// Queries of some kv heads, as computed and as codes.
+struct Queries {
+  QueryTile tile;
+  int64_t kv_head = 0;
   Matrix q;
-  QueryCodes codes;
+  std::vector<QueryCodes> codes;  // per kv head
+
+  Queries(const AttentionCall& call, int64_t first_kv_head, int64_t kv_heads, int64_t first,
+          int64_t end)
+      : tile(call.tile(first_kv_head, kv_heads, first, end)),
+        kv_head(first_kv_head),
+        q(stack_queries(call.q, tile, call.position, call.shape.head_dim)) {
+    const int64_t rows = q.rows() / kv_heads;
+    for (int64_t h = 0; h < kv_heads; ++h)
+      codes.push_back(quantize_queries(q.view().rows_from(h * rows, rows), call.cache.layout->k,
+                                       call.quantizer.attention_bits / 8));
+  }
+  int64_t kv_heads() const { return static_cast<int64_t>(codes.size()); }
+  /// Those of the h-th kv head.
+  HeadQueries head(int64_t h) const {
+    const int64_t rows = q.rows() / kv_heads();
+    return {q.view().rows_from(h * rows, rows), codes[static_cast<size_t>(h)], h * rows};
+  }
 };
 
-/// One RunningSoftmax per kv head of the item.
-std::vector<RunningSoftmax> attend(const AttentionCall& call, const Item& item) {
+/// Adds closed blocks [block, end).
+void attend_closed(const AttentionCall& call, const Queries& queries, int64_t block, int64_t end,
+                   RunningSoftmax& softmax) {
   const LayerCache& cache = call.cache;
-  const int64_t dim = call.shape.head_dim, rows = call.stacked_rows(item.count);
-  const int planes = call.quantizer.attention_bits / 8;
-  std::vector<HeadQueries> queries;
-  std::vector<RunningSoftmax> result(static_cast<size_t>(item.heads), RunningSoftmax(rows, dim));
-  for (int64_t h = 0; h < item.heads; ++h) {
-    Matrix q =
-        stack_queries(call.q, {item.head + h, item.first, item.count}, call.position, call.shape);
-    QueryCodes codes = quantize_queries(q, cache.layout->k, planes);
-    queries.push_back({std::move(q), std::move(codes)});
-  }
-  BlockAttention block_attention(dim, planes, *cache.layout);
-  for (int64_t b = item.block; b < item.block_end; ++b) {
-    const KvBlock& block = *cache.blocks[static_cast<size_t>(b)];
-    for (int64_t h = 0; h < item.heads; ++h) {
+  const int64_t heads = queries.kv_heads(), kv_head = queries.kv_head;
+  BlockAttention attention(call.shape.head_dim, call.quantizer.attention_bits / 8, *cache.layout);
+  for (int64_t b = block; b < end; ++b) {
+    const KvBlock& stored = *cache.blocks[static_cast<size_t>(b)];
+    // The head after this block's last one is fetched then; where it lies must be known before.
+    if (b + 1 < end) __builtin_prefetch(cache.blocks[static_cast<size_t>(b + 1)].get());
+    for (int64_t h = 0; h < heads; ++h) {
       const uint8_t* next = nullptr;
-      if (h + 1 < item.heads)
-        next = block.head(item.head + h + 1);
-      else if (b + 1 < item.block_end)
-        next = cache.blocks[static_cast<size_t>(b + 1)]->head(item.head);
-      const auto& [q, codes] = queries[static_cast<size_t>(h)];
-      block_attention.attend(block, item.head + h, plain_tile(call, item.head + h, b * kBlock), q,
-                             codes, call.scale(), next, result[static_cast<size_t>(h)]);
+      if (h + 1 < heads)
+        next = stored.head(kv_head + h + 1);
+      else if (b + 1 < end)
+        next = cache.blocks[static_cast<size_t>(b + 1)]->head(kv_head);
+      attention.attend(stored, kv_head + h, plain_tile(call, kv_head + h, b * kBlock),
+                       queries.head(h), call.scale(), next, softmax);
     }
   }
-  if (!item.own) return result;
-  RowScratch scratch(rows, dim);
-  const int64_t own = item.first / kBlock * kBlock;
-  for (int64_t h = 0; h < item.heads; ++h) {
-    const QueryTile tile{item.head + h, item.first, item.count};
-    attend_rows(queries[static_cast<size_t>(h)].q, tile,
-                fresh_tile(call, tile.group, own, item.first + item.count), call.scale(), scratch,
-                result[static_cast<size_t>(h)]);
-  }
-  return result;
 }
 
-/// Many query tokens: an item is a tile of a block's tokens and one kv head, the longest first.
+/// Adds the block of the queries.
+void attend_own(const AttentionCall& call, const Queries& queries, RunningSoftmax& softmax) {
+  const QueryTile& tile = queries.tile;
+  const int64_t own = tile.first / kBlock * kBlock;
+  RowScratch scratch(queries.q.rows() / queries.kv_heads(), call.shape.head_dim);
+  for (int64_t h = 0; h < queries.kv_heads(); ++h) {
+    const HeadQueries head = queries.head(h);
+    attend_rows(head.q, head.first, tile,
+                fresh_tile(call, queries.kv_head + h, own, tile.first + tile.count), call.scale(),
+                scratch, softmax);
+  }
+}
+
+/// Query tokens of several blocks: an item is the tokens of one block and one kv head, the longest
+/// first.
 void attend_tiles(const AttentionCall& call) {
   const int64_t first_tile = call.position / kBlock, kv_heads = call.shape.kv_heads;
   const int64_t tiles = (call.end() + kBlock - 1) / kBlock - first_tile;
   for_each_item(call, tiles * kv_heads, [&](int64_t i) {
     const int64_t tile = first_tile + tiles - 1 - i / kv_heads;
-    const int64_t first = std::max(call.position, tile * kBlock);
-    const int64_t count = std::min(call.end(), (tile + 1) * kBlock) - first;
-    const Item item{first, count, i % kv_heads, 1, 0, tile, true};
-    attend(call, item)[0].write({item.head, first, count}, call.position, call.out);
+    const Queries queries(call, i % kv_heads, 1, std::max(call.position, tile * kBlock),
+                          std::min(call.end(), (tile + 1) * kBlock));
+    RunningSoftmax softmax(queries.q.rows(), call.shape.head_dim);
+    attend_closed(call, queries, 0, tile, softmax);
+    attend_own(call, queries, softmax);
+    softmax.write(queries.tile, call.position, call.out);
   });
 }
 
@@ -113,25 +122,27 @@ void attend_parts(const AttentionCall& call) {
   const int64_t blocks = call.position / kBlock, kv_heads = call.shape.kv_heads;
   const int64_t parts = std::min((blocks + kBlocksPerPart - 1) / kBlocksPerPart, kMostParts);
   // Few rows: all heads of a block at once, which reads memory in order.
-  const int64_t heads = call.stacked_rows(call.q.rows) <= kFewRows ? kv_heads : 1;
-  const int64_t groups = kv_heads / heads;
-  std::vector<std::vector<RunningSoftmax>> results(static_cast<size_t>((parts + 1) * groups));
-  for_each_item(call, (parts + 1) * groups, [&](int64_t i) {
+  const int64_t heads = call.heads_per_kv() * call.q.rows <= kFewRows ? kv_heads : 1;
+  std::vector<Queries> queries;
+  for (int64_t head = 0; head < kv_heads; head += heads)
+    queries.emplace_back(call, head, heads, call.position, call.end());
+  const auto groups = static_cast<int64_t>(queries.size());
+  std::vector<RunningSoftmax> results(static_cast<size_t>(groups * (parts + 1)),
+                                      RunningSoftmax(queries[0].q.rows(), call.shape.head_dim));
+  for_each_item(call, groups * (parts + 1), [&](int64_t i) {
+    const Queries& group = queries[static_cast<size_t>(i % groups)];
     const int64_t part = i / groups;
-    Item item{call.position, call.q.rows, i % groups * heads, heads, 0, 0, part == parts};
-    if (!item.own) {
-      item.block = blocks * part / parts;
-      item.block_end = blocks * (part + 1) / parts;
-    }
-    results[static_cast<size_t>(i)] = attend(call, item);
+    RunningSoftmax& softmax = results[static_cast<size_t>(i)];
+    if (part == parts)
+      attend_own(call, group, softmax);
+    else
+      attend_closed(call, group, blocks * part / parts, blocks * (part + 1) / parts, softmax);
   });
-  for (int64_t head = 0; head < kv_heads; ++head) {
-    const auto of_part = [&](int64_t part) -> RunningSoftmax& {
-      return results[static_cast<size_t>(part * groups + head / heads)]
-                    [static_cast<size_t>(head % heads)];
-    };
-    for (int64_t part = 0; part < parts; ++part) of_part(parts).merge(of_part(part), call.scale());
-    of_part(parts).write({head, call.position, call.q.rows}, call.position, call.out);
+  for (int64_t group = 0; group < groups; ++group) {
+    RunningSoftmax& own = results[static_cast<size_t>(parts * groups + group)];
+    for (int64_t part = 0; part < parts; ++part)
+      own.merge(results[static_cast<size_t>(part * groups + group)], call.scale());
+    own.write(queries[static_cast<size_t>(group)].tile, call.position, call.out);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "stamp/core/parallel.h"
 #include "stamp/nn/attention.h"
+#include "stamp/nn/attention_softmax.h"
 
 namespace stamp {
 
@@ -18,7 +19,11 @@ struct AttentionCall {
 
   int64_t end() const { return position + q.rows; }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
-  int64_t stacked_rows(int64_t tokens) const { return shape.heads / shape.kv_heads * tokens; }
+  int64_t heads_per_kv() const { return shape.heads / shape.kv_heads; }
+  /// The tokens [first, end) in all query heads of kv heads [kv_head, kv_head + kv_heads).
+  QueryTile tile(int64_t kv_head, int64_t kv_heads, int64_t first, int64_t end) const {
+    return {kv_head * heads_per_kv(), kv_heads * heads_per_kv(), first, end - first};
+  }
 };
 
 /// Plain and simulated caches.

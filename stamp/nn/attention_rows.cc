@@ -37,9 +37,9 @@ struct KeySource {
 /// All keys up to the last query of the tile, `step` tokens at a time.
 void attend(const AttentionCall& call, const QueryTile& tile, int64_t step,
             const KeySource& source) {
-  const int64_t dim = call.shape.head_dim, column = tile.group * dim;
+  const int64_t dim = call.shape.head_dim, column = tile.head / call.heads_per_kv() * dim;
   const int64_t end = tile.first + tile.count, own = source.own_block(tile.first);
-  const Matrix q = stack_queries(call.q, tile, call.position, call.shape);
+  const Matrix q = stack_queries(call.q, tile, call.position, dim);
   RowScratch scratch(q.rows(), dim);
   RunningSoftmax softmax(q.rows(), dim);
   for (int64_t token = 0; token < end; token += step) {
@@ -48,7 +48,8 @@ void attend(const AttentionCall& call, const QueryTile& tile, int64_t step,
     const auto part = [&](ConstFloatView x) {
       return x.rows_from(row, count).cols_from(column, dim);
     };
-    attend_rows(q, tile, {part(keys.k), part(keys.v), token}, call.scale(), scratch, softmax);
+    attend_rows(q.view(), 0, tile, {part(keys.k), part(keys.v), token}, call.scale(), scratch,
+                softmax);
   }
   softmax.write(tile, call.position, call.out);
 }
@@ -99,8 +100,8 @@ void attention_over_rows(const AttentionCall& call) {
   for_each_item(call, tiles * call.shape.kv_heads, [&](int64_t i) {
     const int64_t tile = first_tile + tiles - 1 - i / call.shape.kv_heads;
     const int64_t first = std::max(position, tile * step);
-    attend(call, {i % call.shape.kv_heads, first, std::min(end, (tile + 1) * step) - first}, step,
-           source);
+    attend(call, call.tile(i % call.shape.kv_heads, 1, first, std::min(end, (tile + 1) * step)),
+           step, source);
   });
 }
 

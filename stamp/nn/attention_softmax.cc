@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "stamp/kernels/kernels.h"
-#include "stamp/nn/attention.h"
 
 namespace stamp {
 namespace {
@@ -14,13 +13,12 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-Matrix stack_queries(ConstFloatView q, const QueryTile& tile, int64_t position,
-                     const AttentionShape& shape) {
-  const int64_t dim = shape.head_dim, heads = shape.heads / shape.kv_heads;
-  Matrix stacked(heads * tile.count, dim);
+Matrix stack_queries(ConstFloatView q, const QueryTile& tile, int64_t position, int64_t head_dim) {
+  Matrix stacked(tile.rows(), head_dim);
   for (int64_t r = 0; r < stacked.rows(); ++r) {
-    const int64_t head = tile.group * heads + r / tile.count;
-    std::copy_n(q.row(tile.first - position + r % tile.count) + head * dim, dim, stacked.row(r));
+    const int64_t head = tile.head + r / tile.count;
+    std::copy_n(q.row(tile.first - position + r % tile.count) + head * head_dim, head_dim,
+                stacked.row(r));
   }
   return stacked;
 }
@@ -30,19 +28,35 @@ RunningSoftmax::RunningSoftmax(int64_t rows, int64_t head_dim)
       peak(static_cast<size_t>(rows), kNothing),
       sum(static_cast<size_t>(rows), 0.0f) {}
 
+void RunningSoftmax::shrink(int64_t r, float factor) {
+  float* y = out.row(r);
+  for (int64_t j = 0; j < out.cols(); ++j) y[j] *= factor;
+}
+
 void RunningSoftmax::update(int64_t r, float* scores, int64_t visible, int64_t count, float scale) {
   const KernelTable& kernel = kernels();
   const auto i = static_cast<size_t>(r);
   const float larger = std::max(peak[i], kernel.max_f32(scores, visible));
   if (larger > peak[i]) {
-    const float shrink = std::exp(scale * (peak[i] - larger));
-    float* y = out.row(r);
-    for (int64_t j = 0; j < out.cols(); ++j) y[j] *= shrink;
-    sum[i] *= shrink;
+    const float factor = std::exp(scale * (peak[i] - larger));
+    shrink(r, factor);
+    sum[i] *= factor;
     peak[i] = larger;
   }
   sum[i] += kernel.exp_scaled(scores, visible, scale, scale * peak[i]);
   std::fill(scores + visible, scores + count, 0.0f);
+}
+
+void RunningSoftmax::update_rows(int64_t first, int64_t count, float* scores, float scale) {
+  constexpr int64_t kRows = 32;
+  float factors[kRows];
+  for (int64_t done = 0; done < count; done += kRows) {
+    const int64_t rows = std::min(kRows, count - done), r = first + done;
+    kernels().running_softmax(scores + done * kKeyTile, peak.data() + r, sum.data() + r, factors,
+                              scale, rows);
+    for (int64_t i = 0; i < rows; ++i)
+      if (factors[i] != 1.0f) shrink(r + i, factors[i]);
+  }
 }
 
 void RunningSoftmax::merge(const RunningSoftmax& other, float scale) {
@@ -61,18 +75,22 @@ void RunningSoftmax::merge(const RunningSoftmax& other, float scale) {
 }
 
 void RunningSoftmax::write(const QueryTile& tile, int64_t position, FloatView y) const {
-  const int64_t dim = out.cols(), heads = out.rows() / tile.count;
+  const int64_t dim = out.cols();
   for (int64_t r = 0; r < out.rows(); ++r) {
-    const int64_t head = tile.group * heads + r / tile.count;
+    const int64_t head = tile.head + r / tile.count;
     float* row = y.row(tile.first - position + r % tile.count) + head * dim;
+    const float* x = out.row(r);
     const float factor = 1.0f / sum[static_cast<size_t>(r)];
-    for (int64_t j = 0; j < dim; ++j) row[j] = out(r, j) * factor;
+    for (int64_t j = 0; j < dim; ++j) row[j] = x[j] * factor;
   }
 }
 
 RowScratch::RowScratch(int64_t rows, int64_t head_dim)
     : scores(rows, kKeyTile), keys(rows > kFewRows ? head_dim : 0, kKeyTile) {}
 
+namespace {
+
+/// scores[r, 0 .. k.rows) = q k^T.
 void score_rows(ConstFloatView q, ConstFloatView k, RowScratch& scratch) {
   const KernelTable& kernel = kernels();
   if (q.rows <= kFewRows) {
@@ -85,16 +103,18 @@ void score_rows(ConstFloatView q, ConstFloatView k, RowScratch& scratch) {
                   q.rows, k.rows, k.cols, 0);
 }
 
-void attend_rows(const Matrix& q, const QueryTile& tile, const KeyTile& keys, float scale,
-                 RowScratch& scratch, RunningSoftmax& softmax) {
+}  // namespace
+
+void attend_rows(ConstFloatView q, int64_t first, const QueryTile& tile, const KeyTile& keys,
+                 float scale, RowScratch& scratch, RunningSoftmax& softmax) {
   const int64_t count = keys.k.rows;
-  score_rows(q.view(), keys.k, scratch);
-  for (int64_t r = 0; r < q.rows(); ++r) {
-    const int64_t before = tile.first + r % tile.count + 1 - keys.first;
-    softmax.update(r, scratch.scores.row(r), std::min(count, before), count, scale);
+  score_rows(q, keys.k, scratch);
+  for (int64_t r = 0; r < q.rows; ++r) {
+    const int64_t visible = tile.first + r % tile.count + 1 - keys.first;
+    softmax.update(first + r, scratch.scores.row(r), std::min(count, visible), count, scale);
   }
   kernels().gemm_f32(scratch.scores.data(), kKeyTile, keys.v.data, keys.v.stride,
-                     softmax.out.data(), q.cols(), q.rows(), q.cols(), count, 1);
+                     softmax.out.row(first), q.cols, q.rows, q.cols, count, 1);
 }
 
 }  // namespace stamp

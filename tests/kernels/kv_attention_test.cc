@@ -2,7 +2,9 @@
 // set against the scalar one. (Packed panels are tested with their layouts, in tests/nn.)
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "stamp/core/rng.h"
@@ -184,6 +186,85 @@ TEST_P(KvKernels, ValuesAddScaledSums) {
         }
     }
   });
+}
+
+TEST_P(KvKernels, SplitCodesAreExact) {
+  Rng rng(4);
+  for (const int64_t n : {1, 4, 15, 63, 64, 65, 80, 200}) {
+    std::vector<float> x = normals(rng, static_cast<size_t>(n));
+    x[0] = std::nanf("");
+    for (const int planes : {1, 2})
+      for (const float factor : {20.0f, 9000.0f, 1e6f}) {
+        std::vector<int8_t> high(static_cast<size_t>(n + 1), 99), low(high), want_high(high),
+            want_low(high);
+        const int32_t sum =
+            kernel().split_codes(x.data(), n, factor, planes, high.data(), low.data());
+        EXPECT_EQ(sum,
+                  kernels_of(Isa::kScalar)
+                      .split_codes(x.data(), n, factor, planes, want_high.data(), want_low.data()));
+        EXPECT_EQ(high, want_high);
+        EXPECT_EQ(low, want_low);
+        for (size_t i = 1; i < x.size(); ++i) {
+          const double top = planes == 2 ? 32639 : 127;
+          const double code = planes == 2 ? 256.0 * high[i] + low[i] : high[i];
+          ASSERT_LE(std::abs(code - std::clamp(static_cast<double>(x[i]) * factor, -top, top)),
+                    0.51);
+        }
+      }
+  }
+}
+
+TEST_P(KvKernels, ScaleF16WidensExactly) {
+  for (const int64_t n : {1, 15, 16, 17, 64}) {
+    std::vector<f16> x;
+    std::vector<float> factor, y(static_cast<size_t>(n + 1), 7.0f);
+    for (int64_t i = 0; i < n; ++i) {
+      x.push_back(static_cast<f16>(400 * i + 1));
+      factor.push_back(static_cast<float>(i) * 0.3f);
+    }
+    kernel().scale_f16(x.data(), factor.data(), y.data(), n);
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], f16_to_f32(x[i]) * factor[i]);
+    EXPECT_EQ(y.back(), 7.0f);
+  }
+}
+
+TEST_P(KvKernels, SoftmaxRunsOverTiles) {
+  Rng rng(5);
+  const float scale = 0.7f;
+  for (const int64_t m : {1, 4, 7, 33}) {
+    const auto rows = static_cast<size_t>(m);
+    std::vector<float> peak(rows, -std::numeric_limits<float>::infinity()), sum(rows), shrink(rows);
+    std::vector<std::vector<double>> seen(rows);
+    std::vector<double> total(rows);
+    for (int tile = 0; tile < 4; ++tile) {
+      std::vector<float> scores = normals(rng, rows * 64);
+      for (float& score : scores) score *= tile == 2 ? 200.0f : 5.0f;
+      const std::vector<float> before = scores, old = peak;
+      kernel().running_softmax(scores.data(), peak.data(), sum.data(), shrink.data(), scale, m);
+      for (size_t i = 0; i < rows; ++i) {
+        seen[i].insert(seen[i].end(), before.begin() + static_cast<long>(64 * i),
+                       before.begin() + static_cast<long>(64 * i + 64));
+        const double largest = *std::max_element(seen[i].begin(), seen[i].end());
+        ASSERT_EQ(peak[i], static_cast<float>(largest));
+        ASSERT_NEAR(shrink[i], std::exp(scale * (old[i] - largest)), 1e-6);
+        double want = 0;
+        for (const double score : seen[i]) want += std::exp(scale * (score - largest));
+        ASSERT_NEAR(sum[i] / want, 1, 1e-5) << m << " rows, tile " << tile;
+        for (size_t j = 0; j < 64; ++j) {
+          const double t = scale * (before[64 * i + j] - largest);
+          ASSERT_NEAR(scores[64 * i + j], std::exp(t),
+                      std::exp(t) * (4e-7 + 2e-7 * std::abs(t)) + 1e-37)
+              << t;
+        }
+      }
+    }
+    std::vector<float> scores(rows * 64, 1.0f);
+    scores[3] = std::nanf("");
+    kernel().running_softmax(scores.data(), peak.data(), sum.data(), shrink.data(), scale, m);
+    EXPECT_TRUE(std::isnan(scores[3]));
+    EXPECT_TRUE(std::isnan(sum[0]));
+    EXPECT_FALSE(std::isnan(scores[4]));
+  }
 }
 
 std::vector<Isa> available() {

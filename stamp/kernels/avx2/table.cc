@@ -9,6 +9,7 @@
 #include "stamp/kernels/avx2/transpose.h"
 #include "stamp/kernels/simd/clip_error.inl"
 #include "stamp/kernels/simd/elementwise.inl"
+#include "stamp/kernels/simd/running_softmax.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
 #include "stamp/kernels/simd/panel.inl"
@@ -54,6 +55,9 @@ constinit const KernelTable kAvx2Kernels = {
     .unpack_panel = unpack_panel,
     .kv_scores = kv_scores,
     .kv_weights = kv_weights,
+    .split_codes = split_codes,
+    .scale_f16 = scale_f16,
+    .running_softmax = running_softmax,
     .kv_values = kv_values,
 };
 

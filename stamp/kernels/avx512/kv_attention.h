@@ -28,17 +28,18 @@ struct WholeBytes {
 template <int kBits, bool kAdds, class Load>
 const uint8_t* unpack_plane(const uint8_t* packed, const Load& load, const PanelPlane& plane,
                             const uint32_t* offsets, uint8_t* panel) {
+  constexpr int kStep = 8 / kBits;
   const __m512i low = _mm512_set1_epi8((1 << kBits) - 1);
   const __m128i shift = _mm_cvtsi32_si128(plane.shift);
-  const int end = plane.first + plane.tiles;
-  for (int t = plane.first; t < end; packed += plane.bytes) {
-    __m512i stored = load(packed);
-    for (int i = 0; i < 8 / kBits && t < end; ++i, ++t) {
-      __m512i codes = _mm512_and_si512(stored, low);
-      uint8_t* tile = panel + offsets[t];
+  const uint32_t* offset = offsets + plane.first;
+  for (int left = plane.tiles; left > 0; left -= kStep, offset += kStep, packed += plane.bytes) {
+    const __m512i stored = load(packed);
+    for (int i = 0; i < kStep; ++i) {
+      if (i >= left) break;
+      __m512i codes = _mm512_and_si512(_mm512_srli_epi16(stored, i * kBits), low);
+      uint8_t* tile = panel + offset[i];
       if (kAdds) codes = _mm512_or_si512(_mm512_sll_epi16(codes, shift), _mm512_loadu_si512(tile));
       _mm512_storeu_si512(tile, codes);
-      stored = _mm512_srli_epi16(stored, kBits);
     }
   }
   return packed;
@@ -219,44 +220,135 @@ void kv_scores(const int32_t* acc, int planes, const float* q_scale, const float
     kv_scores<1>(acc, q_scale, q_sum, scale, zero, levels, scores, m, accumulate);
 }
 
-inline void store_codes(int8_t* p, __m512i x) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));
+/// Bytes of 64 values that fit 16 bits: all of one plane, or the upper and the lower halves.
+struct CodePlanes {
+  __m512i high, low;
+};
+template <int kPlanes>
+inline CodePlanes split_values(const __m512i (&value)[4]) {
+  // Packing works within lanes of 128 bits: word 4 l + j of a plane comes from lane l of vector j.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i a = _mm512_packs_epi32(value[0], value[1]);
+  const __m512i b = _mm512_packs_epi32(value[2], value[3]);
+  if (kPlanes == 1)
+    return {_mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b)), _mm512_setzero_si512()};
+  const __m512i half = _mm512_set1_epi16(128), byte = _mm512_set1_epi16(255);
+  const __m512i high = _mm512_packs_epi16(_mm512_srai_epi16(_mm512_add_epi16(a, half), 8),
+                                          _mm512_srai_epi16(_mm512_add_epi16(b, half), 8));
+  const __m512i low = _mm512_packus_epi16(_mm512_and_si512(a, byte), _mm512_and_si512(b, byte));
+  return {_mm512_permutexvar_epi32(order, high), _mm512_permutexvar_epi32(order, low)};
+}
+
+template <int kPlanes>
+inline int32_t split_codes(const float* x, int64_t n, float factor, int8_t* high, int8_t* low) {
+  const __m512 scale = _mm512_set1_ps(factor),
+               top = _mm512_set1_ps(kPlanes == 2 ? 32639.0f : 127.0f);
+  const __m512 bottom = _mm512_sub_ps(_mm512_setzero_ps(), top);
+  __m512i sum = _mm512_setzero_si512();
+  for (int64_t i = 0; i < n; i += 64) {
+    const int64_t left = n - i;
+    const uint64_t lanes = left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+    __m512i value[4];
+    for (int v = 0; v < 4; ++v) {
+      const __m512 y = _mm512_mul_ps(
+          _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16 * v), x + i + 16 * v), scale);
+      value[v] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, bottom), top));
+      sum = _mm512_add_epi32(sum, value[v]);
+    }
+    const CodePlanes planes = split_values<kPlanes>(value);
+    _mm512_mask_storeu_epi8(high + i, lanes, planes.high);
+    if (kPlanes == 2) _mm512_mask_storeu_epi8(low + i, lanes, planes.low);
+  }
+  return _mm512_reduce_add_epi32(sum);
+}
+
+int32_t split_codes(const float* x, int64_t n, float factor, int planes, int8_t* high,
+                    int8_t* low) noexcept {
+  return planes == 2 ? split_codes<2>(x, n, factor, high, low)
+                     : split_codes<1>(x, n, factor, high, low);
+}
+
+inline __m256 halves_max(__m512 x) {
+  return _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+/// Pairs of neighbours of a and of b.
+inline __m256 pairs_max(__m256 a, __m256 b) {
+  return _mm256_max_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+}
+/// The largest lanes of four vectors, at least 1e-30.
+inline __m128 largest_of_four(const __m512 (&x)[4]) {
+  const __m256 all = pairs_max(pairs_max(halves_max(x[0]), halves_max(x[1])),
+                               pairs_max(halves_max(x[2]), halves_max(x[3])));
+  return _mm_max_ps(_mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)),
+                    _mm_set1_ps(1e-30f));
+}
+inline __m256 halves_sum(__m512 x) {
+  return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+inline __m128 sum_of_four(const __m512 (&x)[4]) {
+  const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps(halves_sum(x[0]), halves_sum(x[1])),
+                                    _mm256_hadd_ps(halves_sum(x[2]), halves_sum(x[3])));
+  return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+}
+
+/// Row scales and zero points of a block.
+struct RowGrids {
+  __m512 scale[4], zero[4];
+};
+
+/// Up to four rows at once; `low` is where the lower plane of the first one goes.
+template <int kPlanes>
+inline void weigh_rows(const float* p, const RowGrids& grids, int levels, int8_t* high, int8_t* low,
+                       float* w_scale, float* w_offset, int64_t rows) {
+  constexpr float kTop = kPlanes == 2 ? 32639.0f : 127.0f;
+  alignas(64) float w[4][64];
+  alignas(16) float factors[4];
+  __m512 sizes[4] = {}, offsets[4] = {};
+  for (int64_t i = 0; i < rows; ++i) {
+    Slots x;
+    for (int v = 0; v < 4; ++v) x.z[v] = _mm512_loadu_ps(p + 64 * i + 16 * v);
+    tokens_to_slots(x, levels);
+    for (int v = 0; v < 4; ++v) {
+      x.z[v] = _mm512_mul_ps(x.z[v], grids.scale[v]);
+      _mm512_store_ps(w[i] + 16 * v, x.z[v]);
+    }
+    sizes[i] = _mm512_max_ps(_mm512_max_ps(_mm512_abs_ps(x.z[0]), _mm512_abs_ps(x.z[1])),
+                             _mm512_max_ps(_mm512_abs_ps(x.z[2]), _mm512_abs_ps(x.z[3])));
+  }
+  const __m128 largest = largest_of_four(sizes), top = _mm_set1_ps(kTop);
+  _mm_store_ps(factors, _mm_div_ps(top, largest));
+  for (int64_t i = 0; i < rows; ++i) {
+    const __m512 factor = _mm512_set1_ps(factors[i]);
+    __m512i value[4];
+    for (int v = 0; v < 4; ++v) {
+      value[v] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(w[i] + 16 * v), factor));
+      offsets[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(value[v]), grids.zero[v], offsets[i]);
+    }
+    const CodePlanes planes = split_values<kPlanes>(value);
+    _mm512_storeu_si512(high + 64 * i, planes.high);
+    if (kPlanes == 2) _mm512_storeu_si512(low + 64 * i, planes.low);
+  }
+  const __mmask8 lanes = static_cast<__mmask8>((1 << rows) - 1);
+  const __m128 scale = _mm_div_ps(largest, top);
+  _mm_mask_storeu_ps(w_scale, lanes, scale);
+  _mm_mask_storeu_ps(w_offset, lanes, _mm_mul_ps(sum_of_four(offsets), scale));
 }
 
 template <int kPlanes>
 inline void kv_weights(const float* p, const float* scale, const uint8_t* zero, int levels,
                        int8_t* codes, float* w_scale, float* w_offset, int64_t m) {
-  constexpr float kTop = kPlanes == 2 ? 32639.0f : 127.0f;
-  __m512 row_scale[4], row_zero[4];
+  RowGrids grids;
   for (int v = 0; v < 4; ++v) {
-    row_scale[v] = _mm512_loadu_ps(scale + 16 * v);
-    row_zero[v] = widen_u8(zero + 16 * v);
+    grids.scale[v] = _mm512_loadu_ps(scale + 16 * v);
+    grids.zero[v] = widen_u8(zero + 16 * v);
   }
-  for (int64_t i = 0; i < m; ++i, p += 64, codes += 64) {
-    Slots x;
-    for (int v = 0; v < 4; ++v) x.z[v] = _mm512_loadu_ps(p + 16 * v);
-    tokens_to_slots(x, levels);
-    for (int v = 0; v < 4; ++v) x.z[v] = _mm512_mul_ps(x.z[v], row_scale[v]);
-    const __m512 sizes = _mm512_max_ps(_mm512_max_ps(_mm512_abs_ps(x.z[0]), _mm512_abs_ps(x.z[1])),
-                                       _mm512_max_ps(_mm512_abs_ps(x.z[2]), _mm512_abs_ps(x.z[3])));
-    const float size = _mm512_reduce_max_ps(sizes), largest = size > 1e-30f ? size : 1e-30f;
-    const __m512 factor = _mm512_set1_ps(kTop / largest);
-    __m512 offset = _mm512_setzero_ps();
-    for (int v = 0; v < 4; ++v) {
-      const __m512i value = _mm512_cvtps_epi32(_mm512_mul_ps(x.z[v], factor));
-      offset = _mm512_fmadd_ps(_mm512_cvtepi32_ps(value), row_zero[v], offset);
-      if (kPlanes == 1) {
-        store_codes(codes + 16 * v, value);
-        continue;
-      }
-      // The low byte as it stands is value modulo 256 in [-128, 127].
-      store_codes(codes + m * 64 + 16 * v, value);
-      store_codes(codes + 16 * v,
-                  _mm512_srai_epi32(_mm512_add_epi32(value, _mm512_set1_epi32(128)), 8));
-    }
-    w_scale[i] = largest / kTop;
-    w_offset[i] = _mm512_reduce_add_ps(offset) * w_scale[i];
-  }
+  int64_t i = 0;
+  for (; i + 4 <= m; i += 4)
+    weigh_rows<kPlanes>(p + 64 * i, grids, levels, codes + 64 * i, codes + 64 * (m + i),
+                        w_scale + i, w_offset + i, 4);
+  if (i < m)
+    weigh_rows<kPlanes>(p + 64 * i, grids, levels, codes + 64 * i, codes + 64 * (m + i),
+                        w_scale + i, w_offset + i, m - i);
 }
 
 void kv_weights(const float* p, const float* scale, const uint8_t* zero, int levels, int planes,

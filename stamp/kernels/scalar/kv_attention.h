@@ -144,6 +144,24 @@ inline void kv_weights(const float* p, const float* scale, const uint8_t* zero, 
   }
 }
 
+inline int32_t split_codes(const float* x, int64_t n, float factor, int planes, int8_t* high,
+                           int8_t* low) noexcept {
+  constexpr float kRound = 12582912.0f;
+  const float top = planes == 2 ? 32639.0f : 127.0f;
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    float code = (x[i] * factor + kRound) - kRound;
+    code = code > -top ? code : -top;  // NaN too
+    code = code < top ? code : top;
+    const int32_t value = static_cast<int32_t>(code);
+    const int32_t upper = planes == 2 ? (value + 128) >> 8 : value;
+    high[i] = static_cast<int8_t>(upper);
+    if (planes == 2) low[i] = static_cast<int8_t>(value - 256 * upper);
+    sum += value;
+  }
+  return sum;
+}
+
 inline void kv_values(const int32_t* acc, int planes, const float* w_scale, const float* w_offset,
                       float* out, int64_t ldo, int64_t m, int64_t n) noexcept {
   for (int64_t i = 0; i < m; ++i, acc += 64, out += ldo)

@@ -8,6 +8,7 @@
 #include "stamp/kernels/scalar/kv_attention.h"
 #include "stamp/kernels/scalar/peak.h"
 #include "stamp/kernels/scalar/quantize.h"
+#include "stamp/kernels/scalar/running_softmax.h"
 #include "stamp/kernels/scalar/transform.h"
 #include "stamp/kernels/tables.h"
 
@@ -107,6 +108,9 @@ constinit const KernelTable kScalarKernels = {
     .unpack_panel = unpack_panel,
     .kv_scores = kv_scores,
     .kv_weights = kv_weights,
+    .split_codes = split_codes,
+    .scale_f16 = scale_f16,
+    .running_softmax = running_softmax,
     .kv_values = kv_values,
 };
 

@@ -34,6 +34,10 @@ inline Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 /// The larger; b where either is NaN.
 inline Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
+/// True when a lane of a is greater than that of b.
+inline bool any_greater(Vec a, Vec b) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0;
+}
 /// x where y >= limit or y is NaN, else 0.
 inline Vec zero_below(Vec x, Vec y, Vec limit) {
   return _mm256_and_ps(x, _mm256_cmp_ps(y, limit, _CMP_NLT_UQ));
