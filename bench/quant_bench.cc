@@ -79,7 +79,8 @@ void decode(benchmark::State& state, int levels, bool add, bool stream) {
   Matrix y = random_matrix(kTokens, 8192);
   int64_t column = 0;
   for (auto _ : state) {
-    decode_panel(codes, acc.data(), panel, y.view().cols_from(column, kPanelColumns), add, stream);
+    decode_panel(codes, codes.runs[0], acc.data(), panel, y.view().cols_from(column, kPanelColumns),
+                 add, stream);
     column = (column + kPanelColumns) % y.cols();
   }
   state.SetBytesProcessed(state.iterations() * kTokens * kPanelColumns * 4);

@@ -145,6 +145,11 @@ bool has_fast_bf16() {
 #endif
 }
 
+int64_t l2_bytes() {
+  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : int64_t{1} << 20;
+}
+
 std::string machine_description() {
   return fmt::format("{}, {} threads, {}{}", processor_name(), threads(), isa_name(active_isa()),
                      has_fast_bf16() ? " + bf16" : "");

@@ -1,5 +1,6 @@
 #pragma once
 // What this processor can do, and which instruction set the program was told to use.
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,8 @@ Isa active_isa();
 /// STAMP_ISA): their vdpbf16ps runs at half the rate of fp32 multiply-adds (measured: 85 against
 /// 175 GFLOPS per core).
 bool has_fast_bf16();
+/// Second-level cache of a core, in bytes; 1 MiB where the system does not say.
+int64_t l2_bytes();
 /// Processor name, threads and instruction set, for reports.
 std::string machine_description();
 

@@ -1,7 +1,9 @@
 #include "stamp/nn/integer_matmul.h"
 
 #include <algorithm>
+#include <type_traits>
 
+#include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
@@ -11,8 +13,8 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kColumns = PackedWeight::kColumns;
-constexpr int64_t kBlock = 2048;  // channels whose bytes of one panel stay in L2 (128 KB)
-constexpr int64_t kFewRows = 8;   // up to here nibbles are not worth unpacking
+constexpr int64_t kFewRows = 8;     // up to here nibbles are not worth unpacking
+constexpr int64_t kPartRows = 192;  // a multiple of the kernels' 6 rows and of short Haar runs
 constexpr int64_t kStreamedBytes = 16 << 20;  // outputs that no cache keeps until they are read
 constexpr int64_t kSmallWork = 1 << 18;  // multiply-adds below which other threads are not woken
 
@@ -22,6 +24,10 @@ struct CodeRows {
   int64_t stride, rows;
   const uint8_t* limits;  // null: none known
   bool simulated;
+
+  CodeRows part(int64_t first, int64_t count) const {
+    return {data + first * stride, stride, count, limits ? limits + first : nullptr, simulated};
+  }
 };
 
 CodeRows rows_of(const ActivationCodes& x, Execution execution) {
@@ -31,9 +37,21 @@ CodeRows rows_of(const FixedPointCodes& x, Execution) {
   return {x.row(0), x.stride, x.tokens * FixedPointCodes::kPlanes, nullptr, false};
 }
 
+std::vector<CodeRun> parts_of(const ActivationCodes& x, int64_t part_rows) {
+  return x.parts(part_rows);
+}
+std::vector<CodeRun> parts_of(const FixedPointCodes& x, int64_t part_rows) {
+  const int64_t planes = FixedPointCodes::kPlanes, step = std::max<int64_t>(part_rows / planes, 1);
+  std::vector<CodeRun> parts;
+  for (int64_t t = 0; t < x.tokens; t += step)
+    parts.push_back(
+        {.first_row = planes * t, .first_token = t, .rows = planes * std::min(step, x.tokens - t)});
+  return parts;
+}
+
 /// What gemm_s8u8 computes, by fp32 products of integers: exact below 2^24.
 void simulated_sums(const CodeRows& x, int64_t first, const uint8_t* bytes, int64_t count,
-                    bool accumulate, int32_t* acc) {
+                    int32_t* acc) {
   constexpr int64_t kDepth = 256;  // 256 * 128 * 255 < 2^24
   std::vector<float> a(static_cast<size_t>(x.rows * kDepth)), b(kDepth * kColumns),
       c(static_cast<size_t>(x.rows * kColumns));
@@ -48,33 +66,31 @@ void simulated_sums(const CodeRows& x, int64_t first, const uint8_t* bytes, int6
     kernels().gemm_f32(a.data(), depth, b.data(), kColumns, c.data(), kColumns, x.rows, kColumns,
                        depth, 0);
     for (int64_t i = 0; i < x.rows * kColumns; ++i)
-      acc[i] = (k > 0 || accumulate ? acc[i] : 0) + static_cast<int32_t>(c[static_cast<size_t>(i)]);
+      acc[i] = (k > 0 ? acc[i] : 0) + static_cast<int32_t>(c[static_cast<size_t>(i)]);
   }
 }
 
-/// acc[rows, 64] = sums over channels [first, first + count) of panel p.
-void channel_sums(const CodeRows& x, const PackedWeight& weight, int64_t p, int64_t first,
-                  int64_t count, uint8_t* bytes, int32_t* acc) {
+/// A panel of one product and, unless the rows are few, its weights as bytes.
+struct Panel {
+  const IntegerProduct* product;
+  const std::vector<int32_t>* sums;  // of the codes of every row and group
+  int64_t index;
+  const uint8_t* bytes = nullptr;
+};
+
+/// acc[rows, 64] = sums over channels [first, first + count).
+void channel_sums(const CodeRows& x, const Panel& panel, int64_t first, int64_t count,
+                  int32_t* acc) {
   const KernelTable& kernel = kernels();
-  const uint8_t* panel = weight.panel(p) + first * kColumns * weight.bits() / 8;
-  if (weight.bits() == 4 && x.rows <= kFewRows && !x.simulated)
-    return kernel.gemm_s8u4(x.data + first, x.stride, panel, acc, kColumns, x.rows, count,
-                            x.limits);
-  const int u_limit = weight.bits() == 4 ? 15 : 255;
-  for (int64_t k = 0; k < count; k += kBlock) {
-    const int64_t block = std::min(kBlock, count - k);
-    const uint8_t* source = panel + k * kColumns * weight.bits() / 8;
-    if (weight.bits() == 4) {
-      kernel.unpack_u4(source, bytes, block);
-      source = bytes;
-    }
-    if (x.simulated) {
-      simulated_sums(x, first + k, source, block, k > 0, acc);
-      continue;
-    }
-    kernel.gemm_s8u8(x.data + first + k, x.stride, source, acc, kColumns, x.rows, block, x.limits,
-                     u_limit, k > 0);
-  }
+  const PackedWeight& weight = *panel.product->weight;
+  if (!panel.bytes)
+    return kernel.gemm_s8u4(x.data + first, x.stride,
+                            weight.panel(panel.index) + first * kColumns / 2, acc, kColumns, x.rows,
+                            count, x.limits);
+  const uint8_t* bytes = panel.bytes + first * kColumns;
+  if (x.simulated) return simulated_sums(x, first, bytes, count, acc);
+  kernel.gemm_s8u8(x.data + first, x.stride, bytes, acc, kColumns, x.rows, count, x.limits,
+                   weight.bits() == 4 ? 15 : 255, 0);
 }
 
 /// Sums of the codes of every row over every group of channels: [rows, groups].
@@ -93,17 +109,19 @@ std::vector<int32_t> group_sums(const CodeRows& x, const PackedWeight& weight) {
   return sums;
 }
 
-/// acc[rows, 64] = sum_g scale_g (sum_k in g  a w) of panel p, in fp32.
-void scaled_sums(const CodeRows& x, const PackedWeight& weight, int64_t p,
-                 std::span<const int32_t> sums, uint8_t* bytes, int32_t* group_acc, float* acc) {
+/// acc[rows, 64] = sum_g scale_g (sum_k in g  a w), in fp32, for rows from `first_row` on.
+void scaled_sums(const CodeRows& x, const Panel& panel, int64_t first_row, int32_t* group_acc,
+                 float* acc) {
+  const PackedWeight& weight = *panel.product->weight;
   const int64_t groups = weight.groups();
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t first = g * weight.group();
-    channel_sums(x, weight, p, first, std::min(weight.group(), weight.padded_in_dim() - first),
-                 bytes, group_acc);
-    const float* scale = weight.scale(p, g);
+    channel_sums(x, panel, first, std::min(weight.group(), weight.padded_in_dim() - first),
+                 group_acc);
+    const float* scale = weight.scale(panel.index, g);
     for (int64_t i = 0; i < x.rows; ++i) {
-      const int32_t start = weight.bias() * sums[static_cast<size_t>(i * groups + g)];
+      const int32_t start =
+          weight.bias() * (*panel.sums)[static_cast<size_t>((first_row + i) * groups + g)];
       const int32_t* from = group_acc + i * kColumns;
       float* to = acc + i * kColumns;
       for (int64_t j = 0; j < kColumns; ++j) {
@@ -114,61 +132,64 @@ void scaled_sums(const CodeRows& x, const PackedWeight& weight, int64_t p,
   }
 }
 
-/// Memory of one thread: the bytes of a panel and the sums of all rows.
+/// Memory of one thread: panels as bytes, the sums of a part of the rows, and what becomes of them
+/// before a gate closes.
 struct Tile {
   uint8_t* bytes;
   int32_t* acc;
   float* scaled;
   float *gate, *up;
 
-  Tile(int64_t rows, int64_t tokens, bool grouped, bool gated) {
-    const int64_t bytes_size = kBlock * kColumns, acc_size = rows * kColumns * 4;
-    const int64_t real_size = tokens * kColumns * 4;
-    char* memory = static_cast<char*>(
-        scratch(bytes_size + acc_size * (grouped ? 2 : 1) + (gated ? 2 * real_size : 0)));
+  Tile(int64_t bytes_size, int64_t rows) {
+    const int64_t acc_size = rows * kColumns * 4;
+    char* memory = static_cast<char*>(scratch(bytes_size + 4 * acc_size));
     bytes = reinterpret_cast<uint8_t*>(memory);
     acc = reinterpret_cast<int32_t*>(memory += bytes_size);
-    scaled = reinterpret_cast<float*>(memory += grouped ? acc_size : 0);
+    scaled = reinterpret_cast<float*>(memory += acc_size);
     gate = reinterpret_cast<float*>(memory += acc_size);
-    up = reinterpret_cast<float*>(memory + (gated ? real_size : 0));
+    up = reinterpret_cast<float*>(memory + acc_size);
   }
 };
 
-/// One panel of ordinary activations: y [tokens, columns of the panel].
-void panel_outputs(const ActivationCodes& x, const CodeRows& rows, const IntegerProduct& product,
-                   int64_t p, std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
-  const PackedWeight& weight = *product.weight;
-  const float* bias = product.bias.empty() ? nullptr : product.bias.data() + p * kColumns;
+/// One panel and part of ordinary activations: y [tokens of the part, columns of the panel].
+void panel_outputs(const ActivationCodes& x, const CodeRows& all_rows, const CodeRun& part,
+                   const Panel& panel, Tile& tile, FloatView y, bool add, bool stream) {
+  const PackedWeight& weight = *panel.product->weight;
+  const CodeRows rows = all_rows.part(part.first_row, part.rows);
+  const std::span<const float> biases = panel.product->bias;
+  const float* bias = biases.empty() ? nullptr : biases.data() + panel.index * kColumns;
   if (weight.groups() == 1) {
-    channel_sums(rows, weight, p, 0, weight.padded_in_dim(), tile.bytes, tile.acc);
-    return decode_panel(x, tile.acc,
+    channel_sums(rows, panel, 0, weight.padded_in_dim(), tile.acc);
+    return decode_panel(x, part, tile.acc,
                         {.weight_bias = weight.bias(),
-                         .column_scale = weight.scale(p),
-                         .column_sum = weight.sum(p),
+                         .column_scale = weight.scale(panel.index),
+                         .column_sum = weight.sum(panel.index),
                          .bias = bias},
-                        y, add,
-                        x.tokens * weight.out_dim() * int64_t{sizeof(float)} > kStreamedBytes);
+                        y, add, stream);
   }
-  scaled_sums(rows, weight, p, sums, tile.bytes, tile.acc, tile.scaled);
+  scaled_sums(rows, panel, part.first_row, tile.acc, tile.scaled);
   float column_sum[kColumns] = {};
   for (int64_t g = 0; g < weight.groups(); ++g)
     for (int64_t j = 0; j < kColumns; ++j)
-      column_sum[j] += weight.scale(p, g)[j] * static_cast<float>(weight.sum(p, g)[j]);
-  decode_panel(x, tile.scaled, {.column_sum = column_sum, .bias = bias}, y, add);
+      column_sum[j] +=
+          weight.scale(panel.index, g)[j] * static_cast<float>(weight.sum(panel.index, g)[j]);
+  decode_panel(x, part, tile.scaled, {.column_sum = column_sum, .bias = bias}, y, add);
 }
 
 /// The same for fixed-point activations.
-void panel_outputs(const FixedPointCodes& x, const CodeRows& rows, const IntegerProduct& product,
-                   int64_t p, std::span<const int32_t> sums, Tile& tile, FloatView y, bool add) {
-  scaled_sums(rows, *product.weight, p, sums, tile.bytes, tile.acc, tile.scaled);
-  for (int64_t t = 0; t < x.tokens; ++t) {
+void panel_outputs(const FixedPointCodes& x, const CodeRows& all_rows, const CodeRun& part,
+                   const Panel& panel, Tile& tile, FloatView y, bool add, bool) {
+  const std::span<const float> bias = panel.product->bias;
+  scaled_sums(all_rows.part(part.first_row, part.rows), panel, part.first_row, tile.acc,
+              tile.scaled);
+  for (int64_t t = 0; t < y.rows; ++t) {
     const float* plane = tile.scaled + t * FixedPointCodes::kPlanes * kColumns;
-    const float scale = x.scale[static_cast<size_t>(t)];
+    const float scale = x.scale[static_cast<size_t>(part.first_token + t)];
     for (int64_t j = 0; j < y.cols; ++j) {
       const float sum =
           65536.0f * plane[j] + 256.0f * plane[kColumns + j] + plane[2 * kColumns + j];
       float value = scale * sum;
-      if (!product.bias.empty()) value += product.bias[static_cast<size_t>(p * kColumns + j)];
+      if (!bias.empty()) value += bias[static_cast<size_t>(panel.index * kColumns + j)];
       y(t, j) = add ? y(t, j) + value : value;
     }
   }
@@ -185,48 +206,127 @@ void check_shapes(const Codes& x, const IntegerProduct& product, FloatView out) 
         out.cols);
 }
 
-/// Panels in contiguous ranges per thread, so that the weights stream; on the calling thread when
-/// there is little to do.
-template <class Body>
-void for_each_panel(int64_t panels, int64_t work, Body&& body) {
-  if (work >= kSmallWork) return parallel_ranges(panels, 1, body);
-  body(int64_t{0}, panels);
-}
+/// Products of one input, cut into groups of panels and parts of the rows. A thread takes a group
+/// that half of its L2 holds as bytes, and part after part of the rows past it: from beyond L2 come
+/// the rows once per group, and sums never leave it.
+template <class Codes>
+class Multiplication {
+ public:
+  Multiplication(const Codes& x, std::span<const IntegerProduct> products, bool fixed_point,
+                 Execution execution)
+      : x_(x), products_(products), rows_(rows_of(x, execution)) {
+    sums_.resize(products.size());
+    for (size_t i = 0; i < products.size(); ++i)
+      if (const PackedWeight& weight = *products[i].weight; fixed_point || weight.groups() > 1)
+        sums_[i] = group_sums(rows_, weight);
+    const int64_t kept = l2_bytes() / 3 / std::max<int64_t>(rows_.stride, 1) / 96 * 96;
+    parts_ = parts_of(x, std::clamp<int64_t>(kept, 96, kPartRows));
+    for (const CodeRun& part : parts_) part_rows_ = std::max(part_rows_, part.rows);
+  }
+
+  /// The panels of every product, one product after the other.
+  void run(bool add) {
+    std::vector<Panel> panels;
+    for (size_t i = 0; i < products_.size(); ++i)
+      for (int64_t p = 0; p < products_[i].weight->panels(); ++p)
+        panels.push_back({&products_[i], &sums_[i], p});
+    for_each_group(panels, 1, [&](std::span<const Panel> group, const CodeRun& part, Tile& tile) {
+      for (const Panel& panel : group) {
+        const FloatView out = panel.product->out;
+        const bool stream = out.rows * out.cols * int64_t{sizeof(float)} > kStreamedBytes;
+        panel_outputs(x_, rows_, part, panel, tile, output(out, panel, part), add, stream);
+      }
+    });
+  }
+
+  /// out = silu(first product) * second product.
+  void run_gated(FloatView out) {
+    std::vector<Panel> panels;
+    for (int64_t p = 0; p < products_[0].weight->panels(); ++p)
+      for (size_t i = 0; i < 2; ++i) panels.push_back({&products_[i], &sums_[i], p});
+    for_each_group(panels, 2, [&](std::span<const Panel> group, const CodeRun& part, Tile& tile) {
+      for (size_t i = 0; i < group.size(); i += 2) {
+        const FloatView y = output(out, group[i], part);
+        panel_outputs(x_, rows_, part, group[i], tile, {tile.gate, y.rows, y.cols, kColumns}, false,
+                      false);
+        panel_outputs(x_, rows_, part, group[i + 1], tile, {tile.up, y.rows, y.cols, kColumns},
+                      false, false);
+        for (int64_t t = 0; t < y.rows; ++t)
+          kernels().silu_mul(tile.gate + t * kColumns, tile.up + t * kColumns, y.row(t), y.cols);
+      }
+    });
+  }
+
+ private:
+  static FloatView output(FloatView out, const Panel& panel, const CodeRun& part) {
+    const int64_t first = panel.index * kColumns;
+    const int64_t tokens =
+        part.rows / (std::is_same_v<Codes, FixedPointCodes> ? FixedPointCodes::kPlanes : 1);
+    return out.cols_from(first, std::min(kColumns, out.cols - first))
+        .rows_from(part.first_token, tokens);
+  }
+
+  int64_t unpacked_bytes(const Panel& panel) const {
+    const PackedWeight& weight = *panel.product->weight;
+    const bool unpacks = weight.bits() == 4 && (rows_.rows > kFewRows || rows_.simulated);
+    return unpacks ? weight.padded_in_dim() * kColumns : 0;
+  }
+
+  void unpack(Panel& panel, uint8_t*& bytes) const {
+    const PackedWeight& weight = *panel.product->weight;
+    if (weight.bits() == 8) {
+      panel.bytes = weight.panel(panel.index);
+    } else if (const int64_t size = unpacked_bytes(panel); size > 0) {
+      kernels().unpack_u4(weight.panel(panel.index), bytes, weight.padded_in_dim());
+      panel.bytes = bytes;
+      bytes += size;
+    }
+  }
+
+  /// How many groups `units` are cut into, when one takes `unit_bytes` as bytes.
+  int64_t group_count(int64_t units, int64_t unit_bytes) const {
+    constexpr int64_t kMostUnits = 4;  // more would save little and balance badly
+    if (unit_bytes == 0) return std::min(units, int64_t{4} * threads());
+    const int64_t fitting = std::clamp<int64_t>(l2_bytes() / 4 / unit_bytes, 1, kMostUnits);
+    return (units + fitting - 1) / fitting;
+  }
+
+  /// body(panels, part, tile) for every part and groups of panels, multiples of `unit`, as bytes.
+  /// A group is contiguous, so that the weights of few rows stream.
+  template <class Body>
+  void for_each_group(std::vector<Panel>& panels, int64_t unit, Body&& body) {
+    int64_t work = 0, largest = 0;  // multiply-adds; bytes
+    for (const Panel& panel : panels) {
+      work += rows_.rows * panel.product->weight->in_dim() * kColumns;
+      largest = std::max(largest, unpacked_bytes(panel));
+    }
+    const int64_t units = static_cast<int64_t>(panels.size()) / unit;
+    const int64_t groups = group_count(units, unit * largest);
+    const auto run_group = [&](int64_t g) {
+      const int64_t first = units * g / groups * unit, last = units * (g + 1) / groups * unit;
+      const std::span<Panel> group(panels.data() + first, static_cast<size_t>(last - first));
+      Tile tile(largest * static_cast<int64_t>(group.size()), part_rows_);
+      uint8_t* bytes = tile.bytes;
+      for (Panel& panel : group) unpack(panel, bytes);
+      for (const CodeRun& part : parts_) body(group, part, tile);
+    };
+    if (work >= kSmallWork) return parallel_for(groups, run_group);
+    for (int64_t g = 0; g < groups; ++g) run_group(g);
+  }
+
+  const Codes& x_;
+  std::span<const IntegerProduct> products_;
+  CodeRows rows_;
+  std::vector<std::vector<int32_t>> sums_;
+  std::vector<CodeRun> parts_;
+  int64_t part_rows_ = 0;
+};
 
 template <class Codes>
 void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add, bool fixed_point,
               Execution execution) {
-  struct Item {
-    const IntegerProduct* product;
-    const std::vector<int32_t>* sums;
-    int64_t panel;
-  };
-  const CodeRows rows = rows_of(x, execution);
-  std::vector<std::vector<int32_t>> sums(products.size());
-  std::vector<Item> items;
-  bool grouped = fixed_point;
-  int64_t work = 0;
-  for (size_t i = 0; i < products.size(); ++i) {
-    const PackedWeight& weight = *products[i].weight;
-    check_shapes(x, products[i], products[i].out);
-    if (fixed_point || weight.groups() > 1) {
-      sums[i] = group_sums(rows, weight);
-      grouped = true;
-    }
-    for (int64_t p = 0; p < weight.panels(); ++p) items.push_back({&products[i], &sums[i], p});
-    work += weight.out_dim() * weight.in_dim() * rows.rows;
-  }
-  if (x.tokens == 0) return;
-  for_each_panel(static_cast<int64_t>(items.size()), work, [&](int64_t begin, int64_t end) {
-    Tile tile(rows.rows, x.tokens, grouped, false);
-    for (int64_t i = begin; i < end; ++i) {
-      const Item& item = items[static_cast<size_t>(i)];
-      const FloatView out = item.product->out;
-      const int64_t first = item.panel * kColumns;
-      panel_outputs(x, rows, *item.product, item.panel, *item.sums, tile,
-                    out.cols_from(first, std::min(kColumns, out.cols - first)), add);
-    }
-  });
+  for (const IntegerProduct& product : products) check_shapes(x, product, product.out);
+  if (x.tokens > 0) Multiplication<Codes>(x, products, fixed_point, execution).run(add);
 }
 
 }  // namespace
@@ -245,25 +345,8 @@ void integer_matmul_gated(const ActivationCodes& x, const IntegerProduct& gate,
   check_shapes(x, gate, out);
   check_shapes(x, up, out);
   if (x.tokens == 0) return;
-  const CodeRows rows = rows_of(x, execution);
-  const bool grouped = gate.weight->groups() > 1 || up.weight->groups() > 1;
-  const std::vector<int32_t> gate_sums =
-      grouped ? group_sums(rows, *gate.weight) : std::vector<int32_t>{};
-  const std::vector<int32_t> up_sums =
-      grouped ? group_sums(rows, *up.weight) : std::vector<int32_t>{};
-  const int64_t work = 2 * out.cols * x.cols * x.rows;
-  for_each_panel(gate.weight->panels(), work, [&](int64_t begin, int64_t end) {
-    Tile tile(x.rows, x.tokens, grouped, true);
-    for (int64_t p = begin; p < end; ++p) {
-      const int64_t first = p * kColumns, columns = std::min(kColumns, out.cols - first);
-      panel_outputs(x, rows, gate, p, gate_sums, tile, {tile.gate, x.tokens, columns, kColumns},
-                    false);
-      panel_outputs(x, rows, up, p, up_sums, tile, {tile.up, x.tokens, columns, kColumns}, false);
-      for (int64_t t = 0; t < x.tokens; ++t)
-        kernels().silu_mul(tile.gate + t * kColumns, tile.up + t * kColumns, out.row(t) + first,
-                           columns);
-    }
-  });
+  const IntegerProduct products[] = {gate, up};
+  Multiplication<ActivationCodes>(x, products, false, execution).run_gated(out);
 }
 
 }  // namespace stamp

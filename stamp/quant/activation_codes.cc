@@ -38,19 +38,18 @@ FloatView tile_of(int64_t rows) {
   return tile.view();
 }
 
-/// Rows [first, first + y.rows) of the codes through `decode(first, levels, bias, y, add)`, which
-/// undoes whole Haar runs of 64 columns.
+/// Sums from row `first` on through `decode(first, levels, bias, y, add, stream)`, which undoes
+/// whole Haar runs of 64 columns.
 template <class Decode>
-void decode_whole_runs(int64_t first, int levels, const float* bias, const Target& target,
-                       Decode&& decode) {
+void decode_whole_runs(int levels, const float* bias, const Target& target, Decode&& decode) {
   const FloatView y = target.y;
-  if (y.cols == kPanelColumns) return decode(first, levels, bias, y, target.add, target.stream);
+  if (y.cols == kPanelColumns) return decode(0, levels, bias, y, target.add, target.stream);
   constexpr float kZeros[kPanelColumns] = {};
   const int64_t chunk = chunk_rows(int64_t{1} << levels);
   for (int64_t i = 0; i < y.rows; i += chunk) {
     const int64_t rows = std::min(chunk, y.rows - i);
     const FloatView tile = tile_of(rows);
-    decode(first + i, levels, kZeros, tile, false, false);
+    decode(i, levels, kZeros, tile, false, false);
     emit(tile, bias, y.rows_from(i, rows), target.add);
   }
 }
@@ -67,43 +66,33 @@ void decode_tile(int64_t first, const float* bias, const Target& target, Decode&
 }
 
 template <class Decode>
-void decode_code_run(const CodeRun& run, const float* bias, const Target& target, Decode&& decode) {
+void decode_all_tokens(const CodeRun& run, const float* bias, const Target& target,
+                       Decode&& decode) {
   const auto part = [&](int64_t first, int64_t rows) {
-    return Target{target.y.rows_from(run.first_token + first, rows), target.add, target.stream};
+    return Target{target.y.rows_from(first, rows), target.add, target.stream};
   };
   if (run.generic)
-    return decode_tile(run.first_row, bias, part(0, run.rows), decode,
+    return decode_tile(0, bias, target, decode,
                        [&](FloatView tile) { run.generic->inverse(tile, 0); });
   const int64_t whole = run.rows >> run.levels << run.levels;
-  if (whole > 0) decode_whole_runs(run.first_row, run.levels, bias, part(0, whole), decode);
+  if (whole > 0) decode_whole_runs(run.levels, bias, part(0, whole), decode);
   if (whole < run.rows)
-    decode_tile(run.first_row + whole, bias, part(whole, run.rows - whole), decode,
-                [&](FloatView tile) {
-                  kernels().haar_unlift(tile.data, tile.stride, tile.rows, tile.cols, run.levels);
-                });
+    decode_tile(whole, bias, part(whole, run.rows - whole), decode, [&](FloatView tile) {
+      kernels().haar_unlift(tile.data, tile.stride, tile.rows, tile.cols, run.levels);
+    });
 }
 
 template <class Decode>
-void decode_runs(const ActivationCodes& x, const float* bias, const Target& target,
-                 Decode&& decode) {
-  if (target.y.rows != x.tokens || target.y.cols > kPanelColumns)
-    throw_argument("decode panel: expected y [{}, at most {}], got [{}, {}]", x.tokens,
-                   kPanelColumns, target.y.rows, target.y.cols);
-  for (size_t i = 0; i < x.runs.size(); ++i) {
-    const CodeRun& run = x.runs[i];
-    const CodeRun next = i + 1 < x.runs.size() ? x.runs[i + 1] : CodeRun{};
-    const bool overwritten =
-        next.rows > 0 && next.first_token < run.first_token + run.rows && target.add;
-    if (!overwritten) {
-      decode_code_run(run, bias, target, decode);
-      continue;
-    }
-    // What the sinks are added to must not see the rows that stood in for them.
-    const FloatView sinks = target.y.rows_from(next.first_token, next.rows);
-    const Matrix kept = Matrix::copy_of(sinks);
-    decode_code_run(run, bias, target, decode);
-    for (int64_t t = 0; t < sinks.rows; ++t) std::copy_n(kept.row(t), sinks.cols, sinks.row(t));
-  }
+void decode_run(const CodeRun& run, const float* bias, const Target& target, Decode&& decode) {
+  const FloatView y = target.y;
+  if (y.rows != run.rows || y.cols > kPanelColumns)
+    throw_argument("decode panel: expected y [{}, at most {}], got [{}, {}]", run.rows,
+                   kPanelColumns, y.rows, y.cols);
+  if (run.replaced == 0) return decode_all_tokens(run, bias, target, decode);
+  const FloatView sinks = y.rows_from(0, run.replaced);
+  const Matrix kept = Matrix::copy_of(sinks);
+  decode_all_tokens(run, bias, target, decode);
+  for (int64_t t = 0; t < sinks.rows; ++t) std::copy_n(kept.row(t), sinks.cols, sinks.row(t));
 }
 
 }  // namespace
@@ -121,34 +110,54 @@ void ActivationCodes::reshape(int64_t new_tokens, int64_t new_rows, int64_t new_
   runs.clear();
 }
 
-void decode_panel(const ActivationCodes& x, const int32_t* acc, const PanelConstants& panel,
-                  FloatView y, bool add, bool stream) {
+std::vector<CodeRun> ActivationCodes::parts(int64_t part_rows) const {
+  std::vector<CodeRun> result;
+  for (const CodeRun& run : runs) {
+    const int64_t cut = int64_t{1} << run.levels;
+    int64_t step = run.generic ? run.rows : std::max(part_rows / cut, int64_t{1}) * cut;
+    if (run.replaced > step) step = run.rows;
+    for (int64_t first = 0; first < run.rows; first += step) {
+      CodeRun part = run;
+      part.first_row += first;
+      part.first_token += first;
+      part.rows = std::min(step, run.rows - first);
+      part.replaced = first == 0 ? run.replaced : 0;
+      result.push_back(part);
+    }
+  }
+  return result;
+}
+
+void decode_panel(const ActivationCodes& x, const CodeRun& run, const int32_t* acc,
+                  const PanelConstants& panel, FloatView y, bool add, bool stream) {
   Columns columns;
   for (int64_t j = 0; j < std::min(y.cols, kPanelColumns); ++j) {
     columns.scale[j] = panel.column_scale[j];
     columns.sum[j] = static_cast<float>(panel.column_sum[j]);
     if (panel.bias) columns.bias[j] = panel.bias[j];
   }
-  decode_runs(x, columns.bias, {y, add, stream},
-              [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
-                kernels().decode_s32(acc + row * kPanelColumns, x.constants.data() + row, out.rows,
-                                     levels, panel.weight_bias, columns.scale, columns.sum, bias,
-                                     out.data, out.stride, plus, past);
-              });
+  const RowConstants* constants = x.constants.data() + run.first_row;
+  decode_run(run, columns.bias, {y, add, stream},
+             [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
+               kernels().decode_s32(acc + row * kPanelColumns, constants + row, out.rows, levels,
+                                    panel.weight_bias, columns.scale, columns.sum, bias, out.data,
+                                    out.stride, plus, past);
+             });
 }
 
-void decode_panel(const ActivationCodes& x, const float* acc, const ScaledPanelConstants& panel,
-                  FloatView y, bool add, bool stream) {
+void decode_panel(const ActivationCodes& x, const CodeRun& run, const float* acc,
+                  const ScaledPanelConstants& panel, FloatView y, bool add, bool stream) {
   Columns columns;
   for (int64_t j = 0; j < std::min(y.cols, kPanelColumns); ++j) {
     columns.sum[j] = panel.column_sum[j];
     if (panel.bias) columns.bias[j] = panel.bias[j];
   }
-  decode_runs(x, columns.bias, {y, add, stream},
-              [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
-                kernels().decode_f32(acc + row * kPanelColumns, x.constants.data() + row, out.rows,
-                                     levels, columns.sum, bias, out.data, out.stride, plus, past);
-              });
+  const RowConstants* constants = x.constants.data() + run.first_row;
+  decode_run(run, columns.bias, {y, add, stream},
+             [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
+               kernels().decode_f32(acc + row * kPanelColumns, constants + row, out.rows, levels,
+                                    columns.sum, bias, out.data, out.stride, plus, past);
+             });
 }
 
 }  // namespace stamp

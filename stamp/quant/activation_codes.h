@@ -11,11 +11,12 @@ namespace stamp {
 
 /// Rows [first_row, first_row + rows) of the codes are L of the tokens [first_token, first_token +
 /// rows): what one inverse transform needs. Haar rows are in lifting order (haar.h). Sinks are a
-/// run without a transform, whose tokens an earlier run writes first.
+/// run of their own without a transform, whose rows in the run of their neighbours give nothing.
 struct CodeRun {
   int64_t first_row = 0, first_token = 0, rows = 0;
   int levels = 0;                              // of Haar; 0: rows are tokens
   const SequenceTransform* generic = nullptr;  // not null: a transform that is not lifted
+  int64_t replaced = 0;                        // leading tokens that are sinks
 };
 
 /// Codes of a [tokens, cols] matrix: signed bytes, row-major, padded with zeros to `stride` (a
@@ -34,6 +35,8 @@ struct ActivationCodes {
     return static_cast<const int8_t*>(buffer.data()) + i * stride;
   }
   int8_t* row(int64_t i) { return static_cast<int8_t*>(buffer.data()) + i * stride; }
+  /// The runs, cut where the transform allows into parts of about `part_rows` rows at most.
+  std::vector<CodeRun> parts(int64_t part_rows) const;
   /// Room for such codes; keeps the memory when it is large enough. Contents are lost.
   void reshape(int64_t tokens, int64_t rows, int64_t cols);
 };
@@ -61,12 +64,15 @@ struct ScaledPanelConstants {
   const float* bias = nullptr;        // null: none
 };
 
-/// y[tokens, n <= 64] = L^-1 of the rows of `acc` [x.rows, 64], made real, plus the bias; y += with
-/// `add`. `stream`: y is not read soon, whole lines may bypass the caches. Single-threaded; agrees
-/// with haar_inverse to 1e-6. Throws std::invalid_argument when shapes do not fit.
-void decode_panel(const ActivationCodes& x, const int32_t* acc, const PanelConstants& panel,
-                  FloatView y, bool add = false, bool stream = false);
-void decode_panel(const ActivationCodes& x, const float* acc, const ScaledPanelConstants& panel,
-                  FloatView y, bool add = false, bool stream = false);
+/// y[run.rows, n <= 64] = L^-1 of `acc` [run.rows, 64], the sums of the rows of `run`, made real,
+/// plus the bias; y += with `add`; leading rows that are sinks stay as they are. `run` is one of
+/// x.runs or x.parts(). `stream`: y is not read soon, whole lines may bypass the caches.
+/// Single-threaded; agrees with haar_inverse to 1e-6. Throws std::invalid_argument when shapes do
+/// not fit.
+void decode_panel(const ActivationCodes& x, const CodeRun& run, const int32_t* acc,
+                  const PanelConstants& panel, FloatView y, bool add = false, bool stream = false);
+void decode_panel(const ActivationCodes& x, const CodeRun& run, const float* acc,
+                  const ScaledPanelConstants& panel, FloatView y, bool add = false,
+                  bool stream = false);
 
 }  // namespace stamp

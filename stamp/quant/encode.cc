@@ -205,7 +205,10 @@ void TokenQuantizer::encode(ConstFloatView x, int64_t position, const InputTrans
     if (block.sinks < block.count) {
       const Widths bits = widths(block.count, block.sinks);
       BlockEncoder encoder(source, spec_.quantizer, block, row, out);
-      CodeRun run{.first_row = row, .first_token = block.first, .rows = block.count};
+      CodeRun run{.first_row = row,
+                  .first_token = block.first,
+                  .rows = block.count,
+                  .replaced = block.sinks};
       if (transform_->lifted) {
         run.levels = std::min(block_levels(spec_, block.count), haar_max_levels(block.count));
         encoder.lifted(*bits, run.levels);

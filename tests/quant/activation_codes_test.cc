@@ -256,7 +256,8 @@ Matrix expected_outputs(const TokenQuantizer& quantizer, const Matrix& x, const 
   return y;
 }
 
-void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool add, bool stream) {
+void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool add, bool stream,
+                    int64_t part_rows) {
   const int64_t cols = 64;
   const TokenQuantizer quantizer = quantizer_of(spec);
   const Matrix x = random_matrix(tokens, cols, 5, 0.2), before = random_matrix(tokens, columns, 6);
@@ -282,8 +283,13 @@ void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool
     std::copy_n(before.row(i), columns, scaled.row(i));
   }
   const PanelConstants constants{8, panel.scale.data(), panel.sum.data(), panel.bias.data()};
-  decode_panel(codes, acc.data(), constants, y, add, stream);
-  decode_panel(codes, real.data(), {panel.scaled_sum.data(), panel.bias.data()}, scaled, add);
+  for (const CodeRun& run : codes.parts(part_rows)) {
+    const int64_t at = run.first_row * 64;
+    decode_panel(codes, run, acc.data() + at, constants, y.rows_from(run.first_token, run.rows),
+                 add, stream);
+    decode_panel(codes, run, real.data() + at, {panel.scaled_sum.data(), panel.bias.data()},
+                 scaled.rows_from(run.first_token, run.rows), add);
+  }
   double largest = 1;
   for (int64_t i = 0; i < expected.size(); ++i)
     largest = std::max(largest, std::abs(double{expected.data()[i]}));
@@ -297,7 +303,7 @@ TEST(DecodePanel, ProductsAreThoseOfTheSimulation) {
     for (const int64_t tokens : {1, 2, 8, 31, 70, 130})
       for (const int64_t columns : {64, 40}) {
         const bool add = (tokens + columns) % 2 == 1;
-        check_products(spec, tokens, columns, add, columns == 64);
+        check_products(spec, tokens, columns, add, columns == 64, columns);
       }
 }
 
@@ -307,9 +313,28 @@ TEST(DecodePanel, EveryNumberOfLevels) {
       TokenSpec spec = spec_of("haar", "uniform");
       spec.sequence.levels = levels;
       spec.sequence.skip_tokens = add;
-      check_products(spec, 1024, 64, add, !add);
-      check_products(spec, 200, 64, add, add);
+      check_products(spec, 1024, 64, add, !add, 192);
+      check_products(spec, 200, 64, add, add, 8);
     }
+}
+
+TEST(DecodePanel, PartsCoverEveryRowAndEndWithWholeHaarRuns) {
+  TokenSpec spec = spec_of("haar", "uniform");
+  spec.sequence.levels = 3;
+  spec.sequence.skip_tokens = 2;
+  ActivationCodes codes;
+  TokenQuantizer(spec).encode(random_matrix(201, 64).view(), 0, {}, codes);
+  for (const int64_t rows : {1, 8, 50, 192, 1000}) {
+    int64_t next = 0;
+    for (const CodeRun& part : codes.parts(rows)) {
+      EXPECT_EQ(part.first_row, next);
+      next += part.rows;
+      EXPECT_EQ(part.replaced, part.first_row == 0 ? 2 : 0);
+      EXPECT_TRUE(part.rows % 8 == 0 || part.levels == 0 || next == codes.tokens);
+      EXPECT_LE(part.rows, std::max<int64_t>(rows, 8));
+    }
+    EXPECT_EQ(next, codes.rows);
+  }
 }
 
 TEST(DecodePanel, RefusesWrongShapes) {
@@ -320,9 +345,10 @@ TEST(DecodePanel, RefusesWrongShapes) {
   const std::vector<float> scale(64);
   Matrix y(5, 80);
   const PanelConstants constants{8, scale.data(), sums.data()};
-  EXPECT_THROW(decode_panel(codes, acc.data(), constants, y.view().cols_from(0, 64)),
+  const CodeRun& run = codes.runs[0];
+  EXPECT_THROW(decode_panel(codes, run, acc.data(), constants, y.view().cols_from(0, 64)),
                std::invalid_argument);
-  EXPECT_THROW(decode_panel(codes, acc.data(), constants, y.view().rows_from(0, 4)),
+  EXPECT_THROW(decode_panel(codes, run, acc.data(), constants, y.view().rows_from(0, 4)),
                std::invalid_argument);
 }
 
