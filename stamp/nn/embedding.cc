@@ -10,7 +10,7 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kRowsAtOnce = 256;
+constexpr int64_t kRowsAtOnce = 32;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ void Embedding::gather(std::span<const int32_t> ids, FloatView out) const {
     for_each_row(end - first, out.cols, [&](int64_t i) {
       read_row(ids[static_cast<size_t>(first + i)], out.rows_from(first + i, 1));
     });
-    // A fault maps the neighbours of a row as well: scattered rows would keep the whole table.
+    // A fault maps up to a megabyte around a row: scattered rows would keep the whole table.
     drop_mapped_pages(table.data, table.bytes());
   }
 }
