@@ -61,10 +61,10 @@ TokenQuantizer haar_quantizer(int levels) {
 void encode(benchmark::State& state, int64_t tokens, int64_t cols, int levels, bool rotate) {
   const TokenQuantizer quantizer = haar_quantizer(levels);
   const Matrix x = random_matrix(tokens, cols);
-  const HadamardPlan plan = plan_hadamard(cols);
+  FeatureMap map;
+  if (rotate) map.hadamard = plan_hadamard(cols);
   ActivationCodes codes;
-  for (auto _ : state)
-    quantizer.encode(x.view(), 0, {.rotation = rotate ? &plan : nullptr, .mean = {}}, codes);
+  for (auto _ : state) quantizer.encode(x.view(), 0, map, codes);
   state.SetBytesProcessed(state.iterations() * x.size() * 4);
 }
 

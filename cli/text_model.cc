@@ -6,6 +6,7 @@
 
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/evaluate.h"
+#include "stamp/pipelines/quantize_layers.h"
 
 namespace stamp::cli {
 namespace {
@@ -27,12 +28,17 @@ void take_defaults(const CLI::App& app, const GenerationConfig& config, const To
     stop_ids.push_back(eos);
 }
 
-Calibration recipe_calibration(const TextModelFlags& flags, const TextModel& text) {
-  return calibration_for(text.source, text.recipe, [&] {
+void calibrate_and_make(const TextModelFlags& flags, TextModel& text) {
+  const auto calibration_text = [&] {
     return CalibrateOptions{
         .ids = calibration_ids(text.tokenizer, flags.model, flags.calibration, {}),
         .bos_id = text.tokenizer.bos_id()};
-  });
+  };
+  text.calibration = calibration_for(text.source, text.recipe, calibration_text);
+  const WeightCodes codes =
+      weight_codes_for(text.source, text.recipe, text.calibration, calibration_text);
+  text.model = make_model(
+      text.source, {.recipe = text.recipe, .calibration = &text.calibration, .codes = &codes});
 }
 
 }  // namespace
@@ -63,8 +69,7 @@ TextModel open_text_model(const CLI::App& app, TextModelFlags& flags) {
                  .recipe = recipe_or_stored(flags.recipe, flags.model)};
   take_defaults(app, read_generation_config(flags.model, text.source->config()), text.tokenizer,
                 flags);
-  text.calibration = recipe_calibration(flags, text);
-  text.model = make_model(text.source, {.recipe = text.recipe, .calibration = &text.calibration});
+  calibrate_and_make(flags, text);
   text.context.compute = usable_compute(flags.compute);
   if (text.model->simulated())
     fmt::print(stderr, "note: recipe {} runs simulated, not in integers\n", text.recipe.name);

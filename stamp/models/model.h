@@ -2,6 +2,7 @@
 // A decoder language model: config, weights, forward. Const after load; caches and contexts are
 // arguments.
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,9 +16,13 @@
 
 namespace stamp {
 
+/// Codes of weights that were not rounded one by one, by name ("layers.0.mlp.up_proj").
+using WeightCodes = std::map<std::string, StoredWeightBuffer>;
+
 struct ModelOptions {
   Recipe recipe;                             // default: plain
   const Calibration* calibration = nullptr;  // needed when recipe.needs_calibration()
+  const WeightCodes* codes = nullptr;        // needed when recipe.needs_weight_calibration()
   Execution execution = Execution::kInteger;
 };
 

@@ -13,11 +13,12 @@ namespace {
 struct Family {
   std::string_view architecture;
   std::unique_ptr<Model> (*make)(std::shared_ptr<const ModelSource>, const ModelOptions&);
+  std::unique_ptr<LayerStream> (*stream)(std::shared_ptr<const ModelSource>);
   std::vector<LinearGroup> (*groups)(const LlmConfig&);
 };
 constexpr std::array kFamilies = {
-    Family{"LlamaForCausalLM", make_llama, llama_groups},
-    Family{"Qwen2ForCausalLM", make_qwen2, qwen2_groups},
+    Family{"LlamaForCausalLM", make_llama, make_llama_stream, llama_groups},
+    Family{"Qwen2ForCausalLM", make_qwen2, make_qwen2_stream, qwen2_groups},
 };
 
 const Family& family_of(const LlmConfig& config) {
@@ -37,6 +38,10 @@ std::vector<std::string> supported_architectures() {
 
 std::vector<LinearGroup> linear_groups(const LlmConfig& config) {
   return family_of(config).groups(config);
+}
+
+std::unique_ptr<LayerStream> make_layer_stream(std::shared_ptr<const ModelSource> source) {
+  return family_of(source->config()).stream(std::move(source));
 }
 
 std::unique_ptr<Model> make_model(std::shared_ptr<const ModelSource> source,

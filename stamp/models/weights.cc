@@ -75,7 +75,8 @@ bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group)
 }
 
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
-                                        const LinearGroup& group, const Recipe& recipe) {
+                                        const LinearGroup& group, const Recipe& recipe,
+                                        const WeightCodes* codes) {
   const Recipe* stored = source.stored_recipe();
   const bool packed = stored != nullptr && stores_group(*stored, index, group);
   const bool centered =
@@ -89,12 +90,23 @@ std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index
       weight.stored = stored_weight(source, name, stored->weights, shape);
     else
       weight.weight = checked_tensor(source, name + ".weight", shape);
+    if (codes != nullptr)
+      if (const auto found = codes->find(weight.name); found != codes->end())
+        weight.stored = found->second.view;
     if (request.bias || centered)
       weight.bias =
           checked_tensor(source, name + (centered ? ".centered_bias" : ".bias"), {request.out_dim});
     weights.push_back(std::move(weight));
   }
   return weights;
+}
+
+Linear load_linear(const ModelSource& source, int64_t index, const LinearGroup& group,
+                   const ModelOptions& options) {
+  const Recipe recipe = recipe_for_layer(options.recipe, index);
+  return Linear(fmt::format("layers.{}.{}", index, group.input),
+                layer_weights(source, index, group, recipe, options.codes), recipe,
+                options.calibration, group.head_dim, options.execution);
 }
 
 LinearWeight embedding_weight(const ModelSource& source) {

@@ -25,6 +25,7 @@ struct LinearGroup {
   std::string input;  // "attn_in": the site is "layers.3.attn_in"
   std::vector<WeightRequest> weights;
   int64_t head_dim = 0;  // > 0 when the input is made of heads
+  size_t branch = 0;     // of the layer: 0 attention, 1 MLP
 };
 /// The groups of every layer of a model of this architecture, in the order of its forward pass.
 /// Throws as make_model() for an unknown one.
@@ -32,11 +33,16 @@ std::vector<LinearGroup> linear_groups(const LlmConfig& config);
 /// True when quantized weights of this group are stored instead of plain ones.
 bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group);
 
-/// Weights of layer `index` ("model.layers.3." in the file, "layers.3." in recipes and reports), as
-/// stored or plain. `recipe` is that of the layer: where it centers the input, a stored weight
-/// comes with the bias that has the centering merged in.
+/// Weights of layer `index` ("model.layers.3." in the file, "layers.3." in recipes and reports):
+/// plain, and in codes where the directory stores them or `codes` (may be null) has them. `recipe`
+/// is that of the layer: where it centers the input, a weight from a directory with codes comes
+/// with the bias that has the centering merged in.
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
-                                        const LinearGroup& group, const Recipe& recipe);
+                                        const LinearGroup& group, const Recipe& recipe,
+                                        const WeightCodes* codes = nullptr);
+/// The linear of one group under `options`.
+Linear load_linear(const ModelSource& source, int64_t index, const LinearGroup& group,
+                   const ModelOptions& options);
 /// The table "model.embed_tokens" or, when the embeddings are not tied, "lm_head", [vocab_size,
 /// hidden_size], as stored or plain.
 LinearWeight embedding_weight(const ModelSource& source);

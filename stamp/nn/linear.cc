@@ -8,6 +8,7 @@
 #include "stamp/nn/layers.h"
 #include "stamp/nn/matmul.h"
 #include "stamp/nn/row_loop.h"
+#include "stamp/nn/site_map.h"
 #include "stamp/nn/site_statistics.h"
 #include "stamp/quant/weight_quant.h"
 
@@ -25,8 +26,8 @@ bool is_excluded(const Recipe& recipe, const std::vector<LinearWeight>& weights)
 }
 
 Shape weight_shape(const LinearWeight& weight) {
-  if (weight.stored) return {weight.stored->out_dim, weight.stored->in_dim};
-  return weight.weight.shape;
+  if (weight.is_plain()) return weight.weight.shape;
+  return {weight.stored->out_dim, weight.stored->in_dim};
 }
 
 void check_shapes(const std::string& site, const std::vector<LinearWeight>& weights) {
@@ -47,18 +48,6 @@ std::vector<float> load_bias(const std::optional<TensorView>& bias) {
   std::vector<float> values(static_cast<size_t>(bias->size()));
   to_f32(*bias, 0, values);
   return values;
-}
-
-/// Channel means that are to be subtracted at this site; empty: none.
-std::vector<float> centering_mean(const std::string& site, const Recipe& recipe,
-                                  const Calibration* calibration, int64_t in_dim) {
-  if (recipe.center == "none" || recipe.activations.bits == 16) return {};
-  const SiteStatistics& statistics = statistics_of(site, calibration);
-  if (!statistics.center) return {};
-  if (static_cast<int64_t>(statistics.mean.size()) != in_dim)
-    throw_runtime("{}: calibrated means have {} channels, expected {}", site,
-                  statistics.mean.size(), in_dim);
-  return statistics.mean;
 }
 
 bool packable(const WeightSpec& spec) {
@@ -83,26 +72,18 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
   quantizer_ = make_token_quantizer(own.activations, site_, calibration);
-  mean_ = centering_mean(site_, own, calibration, in_dim_);
-  rotate_ = own.feature == "hadamard" && (quantizer_.active() || own.weights.bits < 16);
-  if (rotate_) hadamard_ = plan_hadamard(in_dim_, head_dim);
+  if (quantizer_.active() || own.weights.bits < 16)
+    map_ = site_map(site_, own, calibration, in_dim_, head_dim);
   arithmetic_ = choose(own);
   for (LinearWeight& weight : weights) parts_.push_back(make_part(std::move(weight), own.weights));
 }
 
 Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
-  if (!rotate_ && !quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
+  if (map_.empty() && !quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
   if (!packable(recipe.weights)) return Arithmetic::kValues;
   if (quantizer_.active())
     return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kValues;
   return execution_ == Execution::kInteger ? Arithmetic::kFixedPoint : Arithmetic::kValues;
-}
-
-/// Rows [first, first + out.rows) of W R.
-void Linear::rotated_rows(const TensorView& weight, int64_t first, FloatView out) const {
-  for_each_row(out.rows, out.cols,
-               [&](int64_t i) { to_f32(weight, (first + i) * out.cols, out.row_span(i)); });
-  if (rotate_) apply_hadamard(out, hadamard_);
 }
 
 /// Converts a part in pieces, whose mapped pages are let go: a model may be larger than the memory.
@@ -113,40 +94,32 @@ void Linear::convert(Part& part, const WeightSpec& spec) const {
         PackedWeight(stored ? *part.source.stored : stored_layout(spec, part.out_dim, in_dim_));
   else
     part.converted.reshape(part.out_dim, in_dim_);
+  const bool centers = !map_.mean.empty() && part.source.is_plain();
   Matrix values;
   for (int64_t first = 0; first < part.out_dim; first += kConvertedRows) {
     const int64_t rows = std::min(kConvertedRows, part.out_dim - first);
-    if (stored) {
-      const StoredWeight codes = rows_of(*part.source.stored, first, rows);
-      if (packed())
-        part.packed.fill(first, codes);
-      else
-        dequantize(codes, 0, part.converted.view().rows_from(first, rows));
-      drop_mapped_pages(codes.packed.data, codes.packed.bytes());
-      continue;
-    }
+    if (stored) fill_with_codes(part, rows_of(*part.source.stored, first, rows), first);
+    if (stored && !centers) continue;
     values.reshape(rows, in_dim_);
-    rotated_rows(part.source.weight, first, values.view());
-    if (!mean_.empty())
-      add_centering({DType::kF32, {rows, in_dim_}, values.data()}, part.bias.data() + first);
-    if (packed()) {
+    load_weight_rows(part.source.weight, map_, first, values.view());
+    if (centers)
+      add_centering(map_, {DType::kF32, {rows, in_dim_}, values.data()},
+                    {part.bias.data() + first, static_cast<size_t>(rows)});
+    if (packed() && !stored) {
       part.packed.fill(first, quantize_weight(values.view(), spec).view);
-    } else {
+    } else if (!stored) {
       fake_quantize_weight(values.view(), spec);
       std::copy_n(values.data(), values.size(), part.converted.row(first));
     }
-    drop_mapped_pages(static_cast<const char*>(part.source.weight.data) +
-                          first * in_dim_ * dtype_size(part.source.weight.dtype),
-                      rows * in_dim_ * dtype_size(part.source.weight.dtype));
   }
 }
 
-/// bias += mean W^T for rows W of a part.
-void Linear::add_centering(const TensorView& weight, float* bias) const {
-  const int64_t rows = weight.shape[0];
-  const std::vector<float> start(bias, bias + rows);
-  matmul_transposed({mean_.data(), 1, in_dim_, in_dim_}, weight, start, {bias, 1, rows, rows},
-                    false);
+void Linear::fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const {
+  if (packed())
+    part.packed.fill(first, codes);
+  else
+    dequantize(codes, 0, part.converted.view().rows_from(first, codes.out_dim));
+  drop_mapped_pages(codes.packed.data, codes.packed.bytes());
 }
 
 Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) const {
@@ -154,12 +127,15 @@ Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) cons
   part.out_dim = weight_shape(source)[0];
   part.bias = load_bias(source.bias);
   part.source = std::move(source);
-  if (!mean_.empty() && !part.source.stored)
+  if (spec.bits < 16 && spec.quantizer != "rtn" && !part.source.stored)
+    throw_runtime("{}: the recipe needs codes calibrated by {}, but none were given",
+                  part.source.name, spec.quantizer);
+  if (!map_.mean.empty() && part.source.is_plain())
     part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
-  if (packed() || rotate_ || spec.bits < 16 || part.source.stored)
+  if (packed() || spec.bits < 16 || map_.moves_weights())
     convert(part, spec);
-  else if (!mean_.empty())
-    add_centering(part.source.weight, part.bias.data());
+  else if (!map_.mean.empty())
+    add_centering(map_, part.source.weight, part.bias);
   return part;
 }
 
@@ -170,22 +146,17 @@ void Linear::check_input(ConstFloatView x, size_t outputs) const {
 }
 
 ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const {
-  if (!rotate_ && !quantizer_.active()) return x;
+  if (map_.empty() && !quantizer_.active()) return x;
   scratch.reshape(x.rows, x.cols);
   for_each_row(x.rows, x.cols, [&](int64_t i) { std::copy_n(x.row(i), x.cols, scratch.row(i)); });
-  if (rotate_) apply_hadamard(scratch.view(), hadamard_);
-  if (!mean_.empty())
-    for_each_row(x.rows, x.cols, [&](int64_t i) {
-      for (int64_t j = 0; j < in_dim_; ++j) scratch(i, j) -= mean_[static_cast<size_t>(j)];
-    });
+  map_rows(scratch.view(), map_);
   quantizer_.apply(scratch.view(), position);
   return scratch.view();
 }
 
 void Linear::encode(ConstFloatView x, int64_t position, ForwardContext& context) const {
   const PhaseScope scope(context.phases, Phase::kQuantize);
-  if (arithmetic_ == Arithmetic::kCodes)
-    return quantizer_.encode(x, position, {rotation(), mean_}, context.codes);
+  if (arithmetic_ == Arithmetic::kCodes) return quantizer_.encode(x, position, map_, context.codes);
   encode_fixed_point(quantized_input(x, position, context.scratch), context.fixed_point);
 }
 
@@ -267,7 +238,7 @@ void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
   Matrix plain;
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
-    if (arithmetic_ == Arithmetic::kPlain || part.source.stored) continue;
+    if (arithmetic_ == Arithmetic::kPlain || !part.source.is_plain()) continue;
     plain.reshape(x.rows, part.out_dim);
     matmul_transposed(x, part.source.weight, load_bias(part.source.bias), plain.view(),
                       context.compute == Compute::kBF16);

@@ -62,8 +62,11 @@ struct LinearWeight {
   std::string name;                // "layers.0.self_attn.q_proj": exclusions and reports
   TensorView weight;               // [out_dim, in_dim], F32 / F16 / BF16, must outlive the Linear
   std::optional<TensorView> bias;  // [out_dim]
-  std::optional<StoredWeight> stored;  // instead of `weight`: rotated and quantized, `bias` with
-                                       // the centering term merged in
+  /// `weight` rotated and quantized. When `weight` has no data, the centering term is merged into
+  /// `bias` already.
+  std::optional<StoredWeight> stored;
+
+  bool is_plain() const { return weight.data != nullptr; }
 };
 
 class Linear {
@@ -104,8 +107,8 @@ class Linear {
   bool simulated() const { return arithmetic_ != Arithmetic::kPlain && !integer(); }
   /// Bytes of weights that one token reads.
   int64_t weight_bytes() const;
-  /// The rotation R of the input, null without one.
-  const HadamardPlan* rotation() const { return rotate_ ? &hadamard_ : nullptr; }
+  /// The Hadamard rotation of the input, null without one.
+  const HadamardPlan* rotation() const { return map_.hadamard ? &*map_.hadamard : nullptr; }
   /// Data and scale bits of this input for a sequence; 16 per element when it is not quantized.
   BitCount count_bits(int64_t tokens) const;
 
@@ -126,9 +129,8 @@ class Linear {
   };
   Arithmetic choose(const Recipe& recipe) const;
   Part make_part(LinearWeight source, const WeightSpec& spec) const;
-  void rotated_rows(const TensorView& weight, int64_t first, FloatView out) const;
   void convert(Part& part, const WeightSpec& spec) const;
-  void add_centering(const TensorView& weight, float* bias) const;
+  void fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const;
   void check_input(ConstFloatView x, size_t outputs) const;
   ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
   void run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,
@@ -144,11 +146,9 @@ class Linear {
   std::string site_;
   int64_t in_dim_ = 0;
   bool excluded_ = false;
-  bool rotate_ = false;
   Execution execution_;
   Arithmetic arithmetic_ = Arithmetic::kPlain;
-  HadamardPlan hadamard_;
-  std::vector<float> mean_;  // rotated; empty: no centering
+  FeatureMap map_;
   TokenQuantizer quantizer_;
   std::vector<Part> parts_;
 };

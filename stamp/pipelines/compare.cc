@@ -11,6 +11,7 @@
 #include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 #include "stamp/pipelines/calibrate.h"
+#include "stamp/pipelines/quantize_layers.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 
@@ -18,6 +19,7 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kReferenceBudget = int64_t{1} << 30;
+const Calibration kNoCalibration;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // What a row is measured against. In the grid: the row without L but with the same protected
@@ -63,20 +65,32 @@ void compare_with_baseline(CompareRow& row, const CompareRow* baseline) {
   row.kl_difference = kl.mean, row.kl_low = kl.interval.low, row.kl_high = kl.interval.high;
 }
 
+// The calibration text, read when it is asked for.
+std::function<CalibrateOptions()> calibration_text(const Tokenizer& tokenizer,
+                                                   const CompareOptions& options) {
+  return [&tokenizer, &options] {
+    return CalibrateOptions{
+        .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
+        .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
+        .context = options.context};
+  };
+}
+
 std::map<std::string, Calibration> calibrate_rows(std::shared_ptr<const ModelSource> source,
-                                                  const Tokenizer& tokenizer,
                                                   const std::vector<CompareRow>& rows,
-                                                  const CompareOptions& options) {
+                                                  const std::function<CalibrateOptions()>& text) {
   std::vector<Recipe> recipes;
   for (const CompareRow& row : rows)
     if (row.recipe.needs_calibration()) recipes.push_back(row.recipe);
   if (recipes.empty()) return {};
-  return calibrate(
-      source, recipes,
-      {.ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
-       .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
-       .context = options.context});
+  return calibrate(source, recipes, text());
 }
+
+// Codes of the row before, where this row's weights are the same.
+struct LastCodes {
+  std::string key;
+  WeightCodes codes;
+};
 
 // Longest run of tokens that one row mixes, over the recipes whose runs end within a window.
 int64_t common_causal_run(const std::vector<CompareRow>& rows, int64_t context) {
@@ -100,7 +114,9 @@ Comparison compare(const CompareOptions& options) {
                                     {.context = options.context,
                                      .max_windows = options.max_windows,
                                      .bos_every_window = options.bos_every_window});
-  const auto calibrations = calibrate_rows(source, tokenizer, rows, options);
+  const auto text = calibration_text(tokenizer, options);
+  const auto calibrations = calibrate_rows(source, rows, text);
+  LastCodes weights;
   const auto reference = make_model(source);
   result.causal_run = common_causal_run(rows, options.context);
   ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
@@ -110,11 +126,14 @@ Comparison compare(const CompareOptions& options) {
       break;
     }
     CompareRow row = std::move(rows[i]);
-    const auto calibration = calibrations.find(row.recipe.name);
-    const auto model = make_model(
-        source, {.recipe = row.recipe,
-                 .calibration = calibration == calibrations.end() ? nullptr : &calibration->second,
-                 .execution = Execution::kSimulated});
+    const auto found = calibrations.find(row.recipe.name);
+    const Calibration& calibration = found == calibrations.end() ? kNoCalibration : found->second;
+    if (weights.key != weights_key(row.recipe))
+      weights = {weights_key(row.recipe), weight_codes_for(source, row.recipe, calibration, text)};
+    const auto model = make_model(source, {.recipe = row.recipe,
+                                           .calibration = &calibration,
+                                           .codes = &weights.codes,
+                                           .execution = Execution::kSimulated});
     ScoreResult scored =
         score_windows(*model, cache, windows,
                       {.causal_run = result.causal_run,

@@ -7,6 +7,7 @@
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
 #include "stamp/pipelines/calibrate.h"
+#include "stamp/pipelines/quantize_layers.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/weight_quant.h"
@@ -96,19 +97,22 @@ Evaluation evaluate(const EvaluateOptions& options) {
                                     {.context = options.context,
                                      .max_windows = options.max_windows,
                                      .bos_every_window = options.bos_every_window});
-  const Calibration calibration = calibration_for(source, options.recipe, [&] {
+  const auto calibration_text = [&] {
     return CalibrateOptions{
         .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
         .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
         .context = options.context};
-  });
+  };
+  const Calibration calibration = calibration_for(source, options.recipe, calibration_text);
+  const WeightCodes codes = weight_codes_for(source, options.recipe, calibration, calibration_text);
   const auto reference_source =
       options.reference_model.empty() ? source : ModelSource::open(options.reference_model);
   const auto reference =
       make_model(reference_source, {.recipe = reference_source->reference_recipe()});
-  const auto model = make_model(
-      source,
-      {.recipe = options.recipe, .calibration = &calibration, .execution = options.execution});
+  const auto model = make_model(source, {.recipe = options.recipe,
+                                         .calibration = &calibration,
+                                         .codes = &codes,
+                                         .execution = options.execution});
 
   Evaluation result;
   // Every window is scored once, so the reference's hidden states are not worth keeping.

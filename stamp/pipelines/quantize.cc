@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
@@ -14,6 +15,7 @@
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/evaluate.h"
 #include "stamp/pipelines/quantize_files.h"
+#include "stamp/pipelines/quantize_layers.h"
 #include "stamp/pipelines/quantize_parts.h"
 #include "stamp/pipelines/quantize_shard.h"
 
@@ -53,18 +55,21 @@ Json identity_of(const QuantizeOptions& options) {
                    {"files of the model", companions},
                    {"recipe", to_json(options.recipe)},
                    {"calibration text", nullptr}};
-  if (options.recipe.needs_calibration())
+  if (options.recipe.needs_calibration() || options.recipe.needs_weight_calibration())
     identity["calibration text"] = sha256_file(calibration_text(options));
   return identity;
 }
 
-Calibration measure(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source) {
+CalibrateOptions calibrate_options(const QuantizeOptions& options, const ModelSource& source) {
   const Tokenizer tokenizer = Tokenizer::load(options.model);
-  const CalibrateOptions calibrate_options = {
-      .ids = calibration_ids(tokenizer, options.model, options.calibration, {}),
-      .bos_id = tokenizer.bos_id(),
-      .context = std::min(kCalibrationContext, source->config().max_positions)};
-  return calibrate(source, {options.recipe}, calibrate_options).at(options.recipe.name);
+  return {.ids = calibration_ids(tokenizer, options.model, options.calibration, {}),
+          .bos_id = tokenizer.bos_id(),
+          .context = std::min(kCalibrationContext, source.config().max_positions)};
+}
+
+Calibration measure(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source) {
+  return calibrate(source, {options.recipe}, calibrate_options(options, *source))
+      .at(options.recipe.name);
 }
 
 /// Statistics as the file holds them, so that a resumed run sees the same ones.
@@ -92,14 +97,42 @@ void check_space(const OutputPlan& plan, const WorkDirectory& work) {
                   static_cast<double>(missing) / 1e9, static_cast<double>(space.available) / 1e9);
 }
 
-void write_shards(const OutputPlan& plan, WorkDirectory& work) {
+/// Codes for one shard after another; those of finished ones are read back.
+class ShardCodes {
+ public:
+  ShardCodes(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source,
+             const Calibration& calibration, const OutputPlan& plan, const WorkDirectory& work)
+      : work_(work) {
+    if (!options.recipe.needs_weight_calibration()) return;
+    for (const OutputShard& shard : plan.shards)
+      if (!work.is_finished(shard.file)) last_ = std::max(last_, shard.layer);
+    if (last_ < 0) return;
+    const CalibrateOptions text = calibrate_options(options, *source);
+    quantizer_.emplace(std::move(source), options.recipe, &calibration, text);
+  }
+
+  WeightCodes next(const OutputShard& shard) {
+    if (!quantizer_ || shard.layer < 0 || shard.layer > last_) return {};
+    if (!work_.is_finished(shard.file)) return quantizer_->next();
+    quantizer_->skip(read_codes(shard, work_.content()));
+    return {};
+  }
+
+ private:
+  const WorkDirectory& work_;
+  int64_t last_ = -1;  // layer that is not finished
+  std::optional<LayerQuantizer> quantizer_;
+};
+
+void write_shards(const OutputPlan& plan, ShardCodes& codes, WorkDirectory& work) {
   int64_t bytes = 0;
   for (const OutputShard& shard : plan.shards)
     if (!work.is_finished(shard.file)) bytes += shard.source_bytes();
   ByteProgress progress(bytes);
   for (const OutputShard& shard : plan.shards) {
+    const WeightCodes own = codes.next(shard);
     if (work.is_finished(shard.file)) continue;
-    write_shard(shard, work.content(), progress);
+    write_shard(shard, work.content(), progress, own);
     work.finish(shard.file);
   }
 }
@@ -107,12 +140,13 @@ void write_shards(const OutputPlan& plan, WorkDirectory& work) {
 void build(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source,
            WorkDirectory& work, QuantizeResult& result) {
   const Calibration calibration = calibration_of(options, source, work);
-  const OutputPlan plan = plan_output(*source, options.recipe, calibration);
+  const OutputPlan plan = plan_output(*source, options.recipe, &calibration);
   result.sizes = sizes_of(options, *source, plan);
   for (const OutputShard& shard : plan.shards)
     result.resumed_files += work.is_finished(shard.file) ? 1 : 0;
   check_space(plan, work);
-  write_shards(plan, work);
+  ShardCodes codes(options, source, calibration, plan, work);
+  write_shards(plan, codes, work);
   write_small_files(*source, options.recipe, plan, work);
 }
 
@@ -121,7 +155,7 @@ void build(const QuantizeOptions& options, std::shared_ptr<const ModelSource> so
 QuantizeResult quantize(const QuantizeOptions& options) {
   const auto start = Clock::now();
   const auto source = open_plain_source(options);
-  plan_output(*source, options.recipe, {});  // finds a broken model before anything is written
+  plan_output(*source, options.recipe, nullptr);  // finds a broken model before anything is written
   const fs::path out = fs::absolute(options.out / "").parent_path().lexically_normal();
   const fs::path partial = out.string() + ".partial";
   const bool in_the_way = fs::exists(out) && !options.force;

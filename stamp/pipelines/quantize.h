@@ -24,7 +24,7 @@ struct QuantizeEstimate {
   int64_t files = 0;              // safetensors files
   int64_t peak_bytes = 0;         // resident memory, file pages included
   int64_t calibration_bytes = 0;  // the same during calibration; 0: none is needed
-  double seconds = 0;             // calibration not included; from a short measurement
+  double seconds = 0;             // without calibration and gptq; from a short measurement
   std::string format;             // quant_method of config.json
 };
 

@@ -3,6 +3,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
+#include "stamp/nn/site_map.h"
 #include "stamp/pipelines/quantize_files.h"
 #include "stamp/pipelines/quantize_parts.h"
 #include "stamp/pipelines/quantize_shard.h"
@@ -35,9 +36,10 @@ double measured_seconds(const OutputPlan& plan) {
           fmt::format("{} {} {}", in_dim, tensor.spec.bits, tensor.spec.mse_clip);
       if (!per_element.contains(kind)) {
         const int64_t rows = std::clamp<int64_t>(kSample / in_dim, 1, tensor.source.shape[0]);
-        load_rows(tensor, 0, rows, block);
+        block.reshape(rows, in_dim);
+        load_weight_rows(tensor.source, tensor.map, 0, block.view());
         const auto start = std::chrono::steady_clock::now();
-        load_rows(tensor, 0, rows, block);
+        load_weight_rows(tensor.source, tensor.map, 0, block.view());
         quantize_weight(block.view(), tensor.spec);
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
         per_element[kind] = time.count() / static_cast<double>(rows * in_dim);
@@ -56,6 +58,18 @@ int64_t working_set(const OutputPlan& plan) {
       if (tensor.is_stored())
         largest = std::max(largest, std::min(tensor.source.size(), kQuantizeBlock));
   return largest * (4 + 1 + 4);
+}
+
+/// The Hessian of the widest input while it is factorised (gptq.h), and its weight.
+int64_t factor_bytes(const OutputPlan& plan) {
+  int64_t largest = 0;
+  for (const OutputShard& shard : plan.shards)
+    for (const OutputTensor& tensor : shard.tensors) {
+      if (!tensor.is_stored() || shard.layer < 0) continue;
+      const int64_t in_dim = tensor.source.shape[1];
+      largest = std::max(largest, in_dim * in_dim * (4 + 8 + 4) + tensor.source.size() * 5);
+    }
+  return largest;
 }
 
 }  // namespace
@@ -90,10 +104,11 @@ QuantizeEstimate sizes_of(const QuantizeOptions& options, const ModelSource& sou
 
 QuantizeEstimate estimate_quantize(const QuantizeOptions& options) {
   const auto source = open_plain_source(options);
-  const OutputPlan plan = plan_output(*source, options.recipe, {});
+  const OutputPlan plan = plan_output(*source, options.recipe, nullptr);
   QuantizeEstimate result = sizes_of(options, *source, plan);
   result.seconds = measured_seconds(plan);
   result.peak_bytes = peak_rss_bytes() + working_set(plan);
+  if (options.recipe.needs_weight_calibration()) result.peak_bytes += factor_bytes(plan);
   if (options.recipe.needs_calibration()) result.calibration_bytes = source->weights().bytes();
   return result;
 }

@@ -3,6 +3,7 @@
 #include "stamp/core/error.h"
 #include "stamp/io/safetensors_writer.h"
 #include "stamp/models/weights.h"
+#include "stamp/nn/site_map.h"
 #include "stamp/quant/stored_weight.h"
 
 namespace stamp {
@@ -16,7 +17,7 @@ using Changes = std::map<std::string, OutputTensor>;
 
 class Planner {
  public:
-  Planner(const ModelSource& source, const Recipe& recipe, const Calibration& calibration)
+  Planner(const ModelSource& source, const Recipe& recipe, const Calibration* calibration)
       : source_(source), recipe_(recipe), calibration_(calibration) {}
 
   OutputPlan plan() {
@@ -32,17 +33,17 @@ class Planner {
  private:
   void plan_group(int64_t layer, const LinearGroup& group) {
     const bool stored = stores_group(recipe_, layer, group);
-    const auto site = calibration_.find(fmt::format("layers.{}.{}", layer, group.input));
+    const std::string site = fmt::format("layers.{}.{}", layer, group.input);
     for (const LinearWeight& weight : layer_weights(source_, layer, group, {})) {
       const std::string name = "model." + weight.name;
       if (!stored) {
         plan_.plain.push_back(name);
         continue;
       }
-      OutputTensor change{name, weight.weight, recipe_.weights, {}, weight.bias, {}};
-      if (recipe_.feature == "hadamard")
-        change.rotation = plan_hadamard(weight.weight.shape[1], group.head_dim);
-      if (site != calibration_.end() && site->second.center) change.mean = site->second.mean;
+      OutputTensor change{name, weight.weight, recipe_.weights, {}, weight.bias};
+      if (calibration_ != nullptr || !recipe_.needs_calibration())
+        change.map = site_map(site, recipe_for_layer(recipe_, layer), calibration_,
+                              weight.weight.shape[1], group.head_dim);
       changes_.emplace(name, std::move(change));
     }
   }
@@ -80,7 +81,9 @@ class Planner {
   }
 
   void fill_shards() {
-    std::vector<OutputShard> shards(static_cast<size_t>(source_.config().layers) + 2);
+    const auto layers = static_cast<size_t>(source_.config().layers);
+    std::vector<OutputShard> shards(layers + 2);
+    for (size_t i = 0; i < layers; ++i) shards[i + 1].layer = static_cast<int64_t>(i);
     const auto add = [&](OutputTensor tensor) {
       shards[shard_of(tensor.name)].tensors.push_back(std::move(tensor));
     };
@@ -100,7 +103,7 @@ class Planner {
 
   const ModelSource& source_;
   const Recipe& recipe_;
-  const Calibration& calibration_;
+  const Calibration* calibration_;
   Changes changes_;
   OutputPlan plan_;
 };
@@ -114,7 +117,8 @@ std::map<std::string, TensorView> OutputTensor::layout() const {
       {name + ".weight_packed", stored.packed},
       {name + ".weight_scale", stored.scale},
       {name + ".weight_shape", {DType::kI64, {2}, nullptr}}};
-  if (!mean.empty()) tensors[name + ".centered_bias"] = {DType::kF32, {stored.out_dim}, nullptr};
+  if (!map.mean.empty())
+    tensors[name + ".centered_bias"] = {DType::kF32, {stored.out_dim}, nullptr};
   return tensors;
 }
 
@@ -135,7 +139,7 @@ int64_t OutputShard::source_bytes() const {
 }
 
 OutputPlan plan_output(const ModelSource& source, const Recipe& recipe,
-                       const Calibration& calibration) {
+                       const Calibration* calibration) {
   return Planner(source, recipe, calibration).plan();
 }
 

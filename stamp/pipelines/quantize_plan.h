@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "stamp/models/model.h"
-#include "stamp/quant/feature_transform.h"
+#include "stamp/quant/calibration.h"
+#include "stamp/quant/feature_map.h"
 
 namespace stamp {
 
@@ -14,10 +15,9 @@ namespace stamp {
 struct OutputTensor {
   std::string name;  // copied: of the tensor; stored: without ".weight"
   TensorView source;
-  WeightSpec spec;                       // 16 bits: copied
-  std::optional<HadamardPlan> rotation;  // of the weight's rows
-  std::optional<TensorView> bias;        // the weight's own
-  std::vector<float> mean;               // of the rotated input; empty: not centered
+  WeightSpec spec;                 // 16 bits: copied
+  FeatureMap map;                  // of the weight's input
+  std::optional<TensorView> bias;  // the weight's own
 
   bool is_stored() const { return spec.bits < 16; }
   /// Names, types and shapes of what is written; no data.
@@ -27,6 +27,7 @@ struct OutputTensor {
 struct OutputShard {
   std::string file;  // "model-00001-of-00018.safetensors"
   std::vector<OutputTensor> tensors;
+  int64_t layer = -1;  // -1: of no layer
 
   std::map<std::string, TensorView> layout() const;
   int64_t file_bytes() const;
@@ -42,8 +43,10 @@ struct OutputPlan {
   bool groups_are_whole = true;     // every row of every weight is a multiple of its scale group
 };
 
-/// Throws std::runtime_error when the model lacks tensors or their shapes are wrong.
+/// Without `calibration` (null) the plan of a recipe that needs one has the right tensors for
+/// estimates only. Throws std::runtime_error when the model lacks tensors or their shapes are
+/// wrong.
 OutputPlan plan_output(const ModelSource& source, const Recipe& recipe,
-                       const Calibration& calibration);
+                       const Calibration* calibration);
 
 }  // namespace stamp

@@ -1,12 +1,12 @@
 #include "stamp/pipelines/quantize_shard.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "stamp/core/error.h"
 #include "stamp/io/mmap.h"
 #include "stamp/io/safetensors_writer.h"
-#include "stamp/nn/matmul.h"
-#include "stamp/nn/row_loop.h"
+#include "stamp/nn/site_map.h"
 #include "stamp/quant/stored_weight.h"
 
 namespace stamp {
@@ -36,31 +36,35 @@ void copy_tensor(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProg
 /// b + m W^T for some rows of W (rotated, not yet quantized).
 void write_centered_bias(const OutputTensor& tensor, int64_t first, const Matrix& rows,
                          SafetensorsWriter& writer) {
-  std::vector<float> plain, centered(static_cast<size_t>(rows.rows()));
-  if (tensor.bias) {
-    plain.resize(centered.size());
-    to_f32(*tensor.bias, first, plain);
-  }
-  const TensorView weight{DType::kF32, {rows.rows(), rows.cols()}, rows.data()};
-  matmul_transposed({tensor.mean.data(), 1, rows.cols(), rows.cols()}, weight, plain,
-                    {centered.data(), 1, rows.rows(), rows.rows()}, false);
+  std::vector<float> bias(static_cast<size_t>(rows.rows()));
+  if (tensor.bias) to_f32(*tensor.bias, first, bias);
+  add_centering(tensor.map, {DType::kF32, {rows.rows(), rows.cols()}, rows.data()}, bias);
   writer.write(tensor.name + ".centered_bias", first * int64_t{sizeof(float)},
-               bytes_of(centered.data(), rows.rows() * int64_t{sizeof(float)}));
+               bytes_of(bias.data(), rows.rows() * int64_t{sizeof(float)}));
 }
 
-void store_weight(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProgress& progress) {
+/// The name of a linear without the prefix that it has in files.
+std::string linear_name(const OutputTensor& tensor) {
+  constexpr std::string_view kPrefix = "model.";
+  return tensor.name.starts_with(kPrefix) ? tensor.name.substr(kPrefix.size()) : tensor.name;
+}
+
+void store_weight(const OutputTensor& tensor, const WeightCodes& codes, SafetensorsWriter& writer,
+                  ByteProgress& progress) {
+  const auto made = codes.find(linear_name(tensor));
   const int64_t out_dim = tensor.source.shape[0], in_dim = tensor.source.shape[1];
-  if (!tensor.mean.empty() && static_cast<int64_t>(tensor.mean.size()) != in_dim)
-    throw_runtime("{}: calibrated means have {} channels, expected {}", tensor.name,
-                  tensor.mean.size(), in_dim);
   const int64_t step = std::max(kRowStep, kQuantizeBlock / in_dim / kRowStep * kRowStep);
   Matrix block;
   for (int64_t first = 0; first < out_dim; first += step) {
     const int64_t rows = std::min(step, out_dim - first);
-    load_rows(tensor, first, rows, block);
-    if (!tensor.mean.empty()) write_centered_bias(tensor, first, block, writer);
-    const StoredWeightBuffer stored = quantize_weight(block.view(), tensor.spec);
-    const TensorView &packed = stored.view.packed, &scale = stored.view.scale;
+    block.reshape(rows, in_dim);
+    load_weight_rows(tensor.source, tensor.map, first, block.view());
+    if (!tensor.map.mean.empty()) write_centered_bias(tensor, first, block, writer);
+    StoredWeightBuffer rounded;
+    if (made == codes.end()) rounded = quantize_weight(block.view(), tensor.spec);
+    const StoredWeight stored =
+        made == codes.end() ? rounded.view : rows_of(made->second.view, first, rows);
+    const TensorView &packed = stored.packed, &scale = stored.scale;
     writer.write(tensor.name + ".weight_packed", first * (packed.bytes() / rows),
                  bytes_of(packed.data, packed.bytes()));
     writer.write(tensor.name + ".weight_scale", first * (scale.bytes() / rows),
@@ -80,27 +84,32 @@ void ByteProgress::advance(int64_t bytes) {
   progress_.advance(done_ / 1'000'000 - before);
 }
 
-void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& block) {
-  const int64_t in_dim = tensor.source.shape[1];
-  block.reshape(rows, in_dim);
-  for_each_row(rows, in_dim, [&](int64_t i) {
-    to_f32(tensor.source, (first + i) * in_dim, block.view().row_span(i));
-  });
-  const int64_t row_bytes = in_dim * dtype_size(tensor.source.dtype);
-  drop_mapped_pages(address(tensor.source, first * row_bytes), rows * row_bytes);
-  if (tensor.rotation) apply_hadamard(block.view(), *tensor.rotation);
-}
-
 void write_shard(const OutputShard& shard, const std::filesystem::path& folder,
-                 ByteProgress& progress) {
+                 ByteProgress& progress, const WeightCodes& codes) {
   SafetensorsWriter writer(folder / shard.file, shard.layout(), kShardMetadata);
   for (const OutputTensor& tensor : shard.tensors) {
     if (tensor.is_stored())
-      store_weight(tensor, writer, progress);
+      store_weight(tensor, codes, writer, progress);
     else
       copy_tensor(tensor, writer, progress);
   }
   writer.commit();
+}
+
+WeightCodes read_codes(const OutputShard& shard, const std::filesystem::path& folder) {
+  WeightCodes codes;
+  const Safetensors file = Safetensors::open(folder / shard.file);
+  for (const OutputTensor& tensor : shard.tensors) {
+    if (!tensor.is_stored()) continue;
+    StoredWeightBuffer stored =
+        make_stored_weight(tensor.spec, tensor.source.shape[0], tensor.source.shape[1]);
+    const TensorView &packed = file.at(tensor.name + ".weight_packed"),
+                     &scale = file.at(tensor.name + ".weight_scale");
+    std::memcpy(stored.packed.data(), packed.data, static_cast<size_t>(packed.bytes()));
+    std::memcpy(stored.scale.data(), scale.data, static_cast<size_t>(scale.bytes()));
+    codes[linear_name(tensor)] = std::move(stored);
+  }
+  return codes;
 }
 
 }  // namespace stamp

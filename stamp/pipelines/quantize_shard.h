@@ -10,10 +10,6 @@ namespace stamp {
 /// Elements of a weight that are widened, rotated and quantized at a time.
 inline constexpr int64_t kQuantizeBlock = int64_t{1} << 23;
 
-/// Rows [first, first + rows) of a weight in the basis in which it is stored, fp32. Their pages of
-/// the source are given back.
-void load_rows(const OutputTensor& tensor, int64_t first, int64_t rows, Matrix& block);
-
 /// A progress bar in whole megabytes of the source.
 class ByteProgress {
  public:
@@ -26,8 +22,11 @@ class ByteProgress {
   int64_t done_ = 0;
 };
 
-/// Writes `shard` into `folder`, atomically. Throws std::runtime_error after interrupted().
+/// Writes `shard` into `folder`, atomically; weights that `codes` does not have are rounded to
+/// nearest. Throws std::runtime_error after interrupted().
 void write_shard(const OutputShard& shard, const std::filesystem::path& folder,
-                 ByteProgress& progress);
+                 ByteProgress& progress, const WeightCodes& codes = {});
+/// The codes in a file that write_shard() made of a shard.
+WeightCodes read_codes(const OutputShard& shard, const std::filesystem::path& folder);
 
 }  // namespace stamp

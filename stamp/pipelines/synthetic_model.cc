@@ -94,7 +94,7 @@ void add_layer(Plan& plan, const LlmConfig& config, const Recipe& recipe, int64_
 
 void write_synthetic_model(const Json& config, const Recipe& recipe,
                            const std::filesystem::path& directory) {
-  if (recipe.needs_calibration())
+  if (recipe.needs_calibration() || recipe.needs_weight_calibration())
     throw_argument("recipe '{}' needs calibration, which random weights cannot have", recipe.name);
   Json stored = config;
   if (!recipe.is_plain())

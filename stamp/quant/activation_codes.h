@@ -4,7 +4,7 @@
 
 #include "stamp/core/tensor.h"
 #include "stamp/kernels/row_constants.h"
-#include "stamp/quant/feature_transform.h"
+#include "stamp/quant/feature_map.h"
 #include "stamp/quant/token_quantizer.h"
 
 namespace stamp {
@@ -39,12 +39,6 @@ struct ActivationCodes {
   std::vector<CodeRun> parts(int64_t part_rows) const;
   /// Room for such codes; keeps the memory when it is large enough. Contents are lost.
   void reshape(int64_t tokens, int64_t rows, int64_t cols);
-};
-
-/// What happens to a row before L.
-struct InputTransform {
-  const HadamardPlan* rotation = nullptr;  // null: none
-  std::span<const float> mean;             // subtracted after the rotation; empty: none
 };
 
 /// Columns of a panel of sums; tiles of sums have rows of 64.

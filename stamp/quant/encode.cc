@@ -1,7 +1,6 @@
 // From fp32 rows to codes: rotation, centering, L, ranges and rounding while the rows are in cache.
 #include <algorithm>
 #include <bit>
-#include <optional>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -27,37 +26,28 @@ int64_t padded_stride(int64_t cols) {
   return stride % 1024 == 0 ? stride + 16 : stride;
 }
 
-/// The input, rotated and centered row by row.
+/// The input, mapped row by row.
 class RowSource {
  public:
-  RowSource(ConstFloatView x, const InputTransform& input) : x_(x), mean_(input.mean) {
-    if (!mean_.empty() && static_cast<int64_t>(mean_.size()) != x.cols)
-      throw_argument("encode: expected {} means, got {}", x.cols, mean_.size());
-    if (input.rotation) rotation_.emplace(*input.rotation, x.cols);
+  RowSource(ConstFloatView x, const FeatureMap& map) : x_(x), map_(map, x.cols) {
+    plain_ = map.empty();
   }
   ConstFloatView view() const { return x_; }
-  bool plain() const { return !rotation_ && mean_.empty(); }
-  /// Row `token` where it lies or, transformed, in `row`. `scratch` holds x.cols floats.
+  bool plain() const { return plain_; }
+  /// Row `token` where it lies or, mapped, in `row`. `scratch` holds x.cols floats.
   const float* get(int64_t token, float* row, float* scratch) const {
-    if (plain()) return x_.row(token);
+    if (plain_) return x_.row(token);
     load(token, row, scratch);
     return row;
   }
   void load(int64_t token, float* row, float* scratch) const {
-    if (rotation_)
-      rotation_->apply(x_.row(token), row, scratch);
-    else
-      std::copy_n(x_.row(token), x_.cols, row);
-    if (mean_.empty()) return;
-    const float* mean = mean_.data();
-#pragma omp simd
-    for (int64_t j = 0; j < x_.cols; ++j) row[j] -= mean[j];
+    map_.apply(x_.row(token), row, scratch);
   }
 
  private:
   ConstFloatView x_;
-  std::span<const float> mean_;
-  std::optional<RowRotation> rotation_;
+  RowMap map_;
+  bool plain_;
 };
 
 /// One block of tokens that L mixes, as rows [first_row, ...) of `out`.
@@ -187,7 +177,7 @@ void BlockEncoder::sinks() {
 
 }  // namespace
 
-void TokenQuantizer::encode(ConstFloatView x, int64_t position, const InputTransform& input,
+void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap& input,
                             ActivationCodes& out) const {
   if (!can_encode())
     throw_argument("encode: expected a quantizer of at most 8 bits with one scale per row, got {}",

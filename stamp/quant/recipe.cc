@@ -35,6 +35,10 @@ bool Recipe::needs_calibration() const {
   });
 }
 
+bool Recipe::needs_weight_calibration() const {
+  return weights.bits < 16 && weights.quantizer != "rtn";
+}
+
 bool Recipe::is_plain() const {
   return weights.bits >= 16 && lm_head.bits >= 16 && embedding_bits >= 16 && attention_bits >= 16 &&
          !any_layer(*this, [](const Recipe& recipe) {

@@ -54,7 +54,10 @@ struct WeightSpec {
   int bits = 16;  // 2..8, or 16
   int group = 0;  // input channels that share a scale; 0: one scale per output channel
   bool symmetric = true;
-  bool mse_clip = false;  // clip search, norm 2.4 (METHODS 1.6)
+  bool mse_clip = false;          // clip search, norm 2.4 (METHODS 1.6)
+  std::string quantizer = "rtn";  // rtn, gptq (of the layers' linears)
+  bool act_order = false;         // gptq: columns by falling energy of their input
+  double damping = 0.01;          // gptq: of the mean of H's diagonal
 };
 
 /// Widths of some layers that differ from the rest.
@@ -80,6 +83,8 @@ struct Recipe {
 
   /// True when anything needs calibrated statistics (waterfill, static or auto centering).
   bool needs_calibration() const;
+  /// True when the codes of weights depend on a text (gptq).
+  bool needs_weight_calibration() const;
   /// True when nothing is quantized: the plain model.
   bool is_plain() const;
 };

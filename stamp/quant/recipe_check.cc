@@ -82,6 +82,11 @@ void check_one_of(const std::string& key, int value, const std::vector<int>& kno
 void check_weights(const WeightSpec& spec, const std::string& where) {
   check_bits(where + ".bits", spec.bits);
   check_between(where + ".group", spec.group, 0, kManyTokens);
+  check_name(where + ".quantizer", spec.quantizer, {"rtn", "gptq"});
+  if (spec.quantizer == "gptq" && spec.bits < 16 && !(spec.bits <= 8 && spec.symmetric))
+    throw_argument("recipe: {}.quantizer: gptq needs symmetric codes of at most 8 bits", where);
+  if (!(spec.damping > 0 && spec.damping <= 1))
+    throw_argument("recipe: {}.damping: expected above 0, up to 1, got {}", where, spec.damping);
 }
 
 void check_kv(const KvSpec& spec, const std::string& where, int kv_block) {
@@ -130,6 +135,7 @@ void check(const Recipe& recipe) {
   check_name("center", recipe.center, {"none", "static", "auto"});
   check_weights(recipe.weights, "weights");
   check_weights(recipe.lm_head, "lm_head");
+  check_name("lm_head.quantizer", recipe.lm_head.quantizer, {"rtn"});
   check_one_of("lm_head.bits", recipe.lm_head.bits, {4, 8, 16});
   check_one_of("embedding_bits", recipe.embedding_bits, {8, 16});
   check_one_of("attention_bits", recipe.attention_bits, {8, 16});

@@ -62,6 +62,9 @@ void visit(WeightSpec& spec, Visitor& key) {
   key("group", spec.group);
   key("symmetric", spec.symmetric);
   key("mse_clip", spec.mse_clip);
+  key("quantizer", spec.quantizer);
+  key("act_order", spec.act_order);
+  key("damping", spec.damping);
 }
 
 template <class Visitor>

@@ -15,24 +15,25 @@ int64_t words_per_row(int64_t in_dim, int bits) {
   return (in_dim + codes_per_word(bits) - 1) / codes_per_word(bits);
 }
 
-/// Codes of one scale group as unsigned fields.
-void quantize_group(std::span<const float> weights, const Grid& grid, int bits, uint8_t* fields) {
-  const float offset = static_cast<float>(1 << (bits - 1));
+/// Codes of one scale group.
+void quantize_group(std::span<const float> weights, const Grid& grid, int8_t* codes) {
   const float* data = weights.data();
   const auto count = static_cast<int64_t>(weights.size());
   const Grid local = grid;
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i)
-    fields[i] = static_cast<uint8_t>(static_cast<int32_t>(grid_code(data[i], local) + offset));
+    codes[i] = static_cast<int8_t>(static_cast<int32_t>(grid_code(data[i], local)));
 }
 
-/// `fields` is followed by zeros up to a whole word.
-void pack_row(const uint8_t* fields, int64_t words, int bits, uint32_t* packed) {
-  const int per_word = codes_per_word(bits);
-  for (int64_t i = 0; i < words; ++i, fields += per_word) {
+void pack_row(std::span<const int8_t> codes, int bits, uint32_t* packed) {
+  const size_t per_word = static_cast<size_t>(codes_per_word(bits));
+  const int offset = 1 << (bits - 1);
+  for (size_t first = 0; first < codes.size(); first += per_word) {
+    const size_t count = std::min(per_word, codes.size() - first);
     uint32_t word = 0;
-    for (int j = 0; j < per_word; ++j) word |= uint32_t{fields[j]} << (bits * j);
-    packed[i] = word;
+    for (size_t j = 0; j < count; ++j)
+      word |= static_cast<uint32_t>(codes[first + j] + offset) << (bits * static_cast<int>(j));
+    *packed++ = word;
   }
 }
 
@@ -55,29 +56,41 @@ StoredWeight stored_layout(const WeightSpec& spec, int64_t out_dim, int64_t in_d
   return weight;
 }
 
-StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec) {
+StoredWeightBuffer make_stored_weight(const WeightSpec& spec, int64_t out_dim, int64_t in_dim) {
   if (spec.bits > 8) throw_argument("quantize: expected weights of 2 to 8 bits, got {}", spec.bits);
   if (!spec.symmetric)
     throw_argument("quantize: asymmetric weights have no stored form; set weights.symmetric");
-  StoredWeightBuffer result{.view = stored_layout(spec, weight.rows, weight.cols)};
-  StoredWeight& view = result.view;
-  result.packed = AlignedBuffer(view.packed.bytes());
-  result.scale = AlignedBuffer(view.scale.bytes());
-  view.packed.data = result.packed.data();
-  view.scale.data = result.scale.data();
-  const int64_t words = view.packed.shape[1], groups = view.groups();
+  StoredWeightBuffer result{.view = stored_layout(spec, out_dim, in_dim)};
+  result.packed = AlignedBuffer(result.view.packed.bytes());
+  result.scale = AlignedBuffer(result.view.scale.bytes());
+  result.view.packed.data = result.packed.data();
+  result.view.scale.data = result.scale.data();
+  return result;
+}
+
+void store_row(StoredWeightBuffer& weight, int64_t row, std::span<const int8_t> codes,
+               std::span<const float> scales) {
+  const StoredWeight& view = weight.view;
+  pack_row(codes, view.bits,
+           static_cast<uint32_t*>(weight.packed.data()) + row * view.packed.shape[1]);
+  auto* scale = static_cast<f16*>(weight.scale.data()) + row * view.groups();
+  for (const float value : scales) *scale++ = f32_to_f16(value);
+}
+
+StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec) {
+  StoredWeightBuffer result = make_stored_weight(spec, weight.rows, weight.cols);
   parallel_ranges(weight.rows, 1, [&](int64_t begin, int64_t end) {
-    std::vector<uint8_t> fields(static_cast<size_t>(words * codes_per_word(view.bits)));
+    std::vector<int8_t> codes(static_cast<size_t>(weight.cols));
+    std::vector<float> scales;
     for (int64_t row = begin; row < end; ++row) {
-      auto* scale = static_cast<f16*>(result.scale.data()) + row * groups;
+      scales.clear();
       for_each_scale_group(weight.cols, spec.group, 0, [&](int64_t first, int64_t count) {
         const std::span<const float> part(weight.row(row) + first, static_cast<size_t>(count));
         const Grid grid = weight_grid(part, spec);
-        *scale++ = f32_to_f16(grid.scale);
-        quantize_group(part, grid, view.bits, fields.data() + first);
+        scales.push_back(grid.scale);
+        quantize_group(part, grid, codes.data() + first);
       });
-      pack_row(fields.data(), words, view.bits,
-               static_cast<uint32_t*>(result.packed.data()) + row * words);
+      store_row(result, row, codes, scales);
     }
   });
   return result;

@@ -29,6 +29,11 @@ struct StoredWeightBuffer {
 int stored_bits(const WeightSpec& spec);
 /// Types and shapes of a weight [out_dim, in_dim] stored under `spec`; no data.
 StoredWeight stored_layout(const WeightSpec& spec, int64_t out_dim, int64_t in_dim);
+/// Room for the codes and scales of such a weight; contents are not set.
+StoredWeightBuffer make_stored_weight(const WeightSpec& spec, int64_t out_dim, int64_t in_dim);
+/// Sets row `row` of a weight made here: grid values `codes` [in_dim] and fp16 `scales` [groups].
+void store_row(StoredWeightBuffer& weight, int64_t row, std::span<const int8_t> codes,
+               std::span<const float> scales);
 /// RTN codes of W in `spec` (symmetric, bits <= 8; see fake_quantize_weight(), whose result equals
 /// dequantize(quantize_weight(W)) bit for bit), on all threads. Throws std::invalid_argument for 16
 /// bits and for asymmetric specs.

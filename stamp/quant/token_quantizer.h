@@ -32,7 +32,7 @@ struct TokenBlock {
 std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, int64_t position);
 
 struct ActivationCodes;  // activation_codes.h
-struct InputTransform;
+struct FeatureMap;       // feature_map.h
 
 class TokenQuantizer {
  public:
@@ -54,12 +54,12 @@ class TokenQuantizer {
   void apply(FloatView x, int64_t position = 0, int64_t group = 0) const;
   /// True when encode() supports this quantizer: active, one scale per row.
   bool can_encode() const { return active() && spec_.quantizer.block == 0; }
-  /// The codes of the same quantization of x after `input`; x is read once and not changed. Codes,
-  /// scales and widths are those of apply() after the same rotation and centering, bit for bit.
-  /// Reuses out's memory; runs on all threads, a lone row on the calling one. Throws
-  /// std::invalid_argument where can_encode() is false, where apply() and apply_hadamard() throw,
-  /// when `input` does not fit, and above 65536 columns (sums could overflow 32 bits).
-  void encode(ConstFloatView x, int64_t position, const InputTransform& input,
+  /// The codes of the same quantization of x after map_rows(x, input); x is read once and not
+  /// changed. Codes, scales and widths are those of apply() after the same map, bit for bit. Reuses
+  /// out's memory; runs on all threads, a lone row on the calling one. Throws std::invalid_argument
+  /// where can_encode() is false, where apply() and map_rows() throw, and above 65536 columns (sums
+  /// could overflow 32 bits).
+  void encode(ConstFloatView x, int64_t position, const FeatureMap& input,
               ActivationCodes& out) const;
   /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
   /// calibration; there sink rows are replaced by the first kept row.

@@ -93,8 +93,8 @@ TEST_P(IntegerModel, AgreesWithTheSimulation) {
   for (const auto& [site, x] : integer.inputs.sites) {
     if (options.recipe.activations.bits == 16) continue;
     const TokenQuantizer quantizer(options.recipe.activations, calibration.at(site).range2);
-    const HadamardPlan rotation = plan_hadamard(x.cols(), 0);
-    const InputTransform transform{options.recipe.feature == "hadamard" ? &rotation : nullptr, {}};
+    FeatureMap transform;
+    if (options.recipe.feature == "hadamard") transform.hadamard = plan_hadamard(x.cols(), 0);
     ActivationCodes a, b;
     quantizer.encode(x.view(), 0, transform, a);
     quantizer.encode(simulated.inputs.sites.at(site).view(), 0, transform, b);

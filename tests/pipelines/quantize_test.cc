@@ -176,9 +176,14 @@ TEST_F(Quantize, CenteredBiasesAddTheMeanThroughTheUnroundedWeight) {
   const auto source = ModelSource::open(kModels / "qwen2/ckpt");
   Recipe recipe = weights_only(4);
   recipe.feature = "hadamard";
-  const Calibration calibration = {
-      {"layers.1.attn_in", {.mean = std::vector<float>(32, 0.5f), .center = true}}};
-  const OutputPlan plan = plan_output(*source, recipe, calibration);
+  recipe.activations.bits = 4;
+  recipe.center = "auto";
+  Calibration calibration;
+  for (const char* layer : {"layers.0.", "layers.1."})
+    for (const char* input : {"attn_in", "o_in", "mlp_in", "down_in"})
+      calibration[std::string(layer) + input] = {};
+  calibration["layers.1.attn_in"] = {.mean = std::vector<float>(32, 0.5f), .center = true};
+  const OutputPlan plan = plan_output(*source, recipe, &calibration);
   ByteProgress progress(1);
   write_shard(plan.shards[2], dir.path(), progress);
   const Safetensors written = Safetensors::open(dir.path() / plan.shards[2].file);
@@ -324,6 +329,32 @@ TEST_F(Quantize, ResumesWithoutRedoingFinishedFiles) {
   EXPECT_EQ(hashes(out), want);
   EXPECT_EQ(result.sizes.files, 4);
   EXPECT_EQ(result.resumed_files, 1);  // the embeddings
+}
+
+TEST_F(Quantize, CalibratedCodesAreTheSameAfterAnInterruption) {
+  const fs::path model = fs::path(STAMP_SOURCE_DIR) / "demo/llm";
+  Recipe recipe = weights_only(4);
+  recipe.weights = {.bits = 4, .quantizer = "gptq"};
+  recipe.feature = "hadamard";
+  QuantizeOptions wanted = options(recipe);
+  wanted.model = model;
+  wanted.calibration = dir.write("text", read_text(model / "calibration.txt").substr(0, 6000));
+  ASSERT_TRUE(quantize_in_child(wanted, 0));
+  const auto want = hashes(out);
+  fs::remove_all(out);
+  const fs::path content = out.string() + ".partial/content";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    set_threads(1);
+    quantize(wanted);
+    ::_exit(0);
+  }
+  while (!fs::exists(content / "model-00003-of-00009.safetensors") && !fs::exists(out))
+    ::usleep(1000);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  if (!fs::exists(out)) ASSERT_TRUE(quantize_in_child(wanted, 0));
+  EXPECT_EQ(hashes(out), want);
 }
 
 TEST_F(Quantize, HarmedFilesAreWrittenAgain) {

@@ -142,8 +142,9 @@ TEST(Encode, RotatesAndCentersFirst) {
           for (int64_t i = 0; center && i < 41; ++i)
             for (int64_t j = 0; j < cols; ++j) expected(i, j) -= mean(0, j);
           quantizer.apply(expected.view());
-          InputTransform input{.rotation = rotate ? &plan : nullptr, .mean = {}};
-          if (center) input.mean = {mean.data(), static_cast<size_t>(cols)};
+          FeatureMap input;
+          if (rotate) input.hadamard = plan;
+          if (center) input.mean.assign(mean.data(), mean.data() + cols);
           ActivationCodes codes;
           quantizer.encode(x.view(), 0, input, codes);
           ASSERT_EQ(largest_difference(reconstructed(codes), expected), 0) << transform << cols;
@@ -212,8 +213,7 @@ TEST(Encode, RefusesWhatItCannotDo) {
   const std::vector<float> mean(63);
   EXPECT_THROW(plain.encode(x.view(), 0, {.mean = mean}, codes), std::invalid_argument);
   const HadamardPlan plan = plan_hadamard(128);
-  EXPECT_THROW(plain.encode(x.view(), 0, {.rotation = &plan, .mean = {}}, codes),
-               std::invalid_argument);
+  EXPECT_THROW(plain.encode(x.view(), 0, {.hadamard = plan}, codes), std::invalid_argument);
   EXPECT_THROW(plain.encode({nullptr, 1, 65537, 65537}, 0, {}, codes), std::invalid_argument);
 }
 

@@ -1,20 +1,10 @@
 #pragma once
-// The pre-norm decoder with rotary positions, grouped-query attention and a gated MLP:
-//   x += o(attention(rope(qkv(norm(x)))));  x += down(silu(gate(norm(x))) * up(norm(x)))
-#include "stamp/models/weights.h"
-#include "stamp/nn/attention.h"
+// The pre-norm decoder with rotary positions, grouped-query attention and a gated MLP.
+#include "stamp/models/layer_stream.h"
+#include "stamp/models/llama/decoder_layer.h"
 #include "stamp/nn/embedding.h"
-#include "stamp/nn/rope.h"
 
 namespace stamp {
-
-/// Which linears have a bias: the only difference between the families that share this decoder.
-struct DecoderBiases {
-  bool qkv = false, o = false, mlp = false;
-};
-
-/// attn_in (q, k, v), o_in, mlp_in (gate, up), down_in.
-std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases biases);
 
 class Decoder : public Model {
  public:
@@ -34,28 +24,12 @@ class Decoder : public Model {
   std::vector<std::string> notes() const override;
 
  private:
-  struct Layer {
-    std::string name;  // "layers.0"
-    std::vector<float> attention_norm, mlp_norm;
-    Linear qkv, o, gate_up, down;
-    KvQuantizer kv;
-    HadamardPlan k_rotation, v_rotation;
-  };
-  struct Workspace;
-
-  Layer load_layer(int64_t index, const ModelOptions& options, DecoderBiases biases) const;
   /// Calls body(linear) for every quantized linear.
   template <class Body>
   void for_each_linear(Body&& body) const {
-    for (const Layer& layer : layers_)
-      for (const Linear* linear : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-        body(*linear);
+    for (const DecoderLayer& layer : layers_)
+      for (const Linear& linear : layer.linears()) body(linear);
   }
-  void norm_into(Matrix& out, Workspace& work, const std::vector<float>& weight,
-                 ForwardContext& context) const;
-  void attention_block(const Layer& layer, LayerCache& cache, Workspace& work,
-                       ForwardContext& context) const;
-  void mlp_block(const Layer& layer, Workspace& work, ForwardContext& context) const;
 
   std::shared_ptr<const ModelSource> source_;
   LlmConfig config_;
@@ -63,7 +37,11 @@ class Decoder : public Model {
   Embedding embedding_;
   std::optional<Linear> lm_head_;
   std::vector<float> inverse_frequencies_, final_norm_;
-  std::vector<Layer> layers_;
+  std::vector<DecoderLayer> layers_;
 };
+
+/// The layers of such a model one at a time.
+std::unique_ptr<LayerStream> make_decoder_stream(std::shared_ptr<const ModelSource> source,
+                                                 DecoderBiases biases);
 
 }  // namespace stamp

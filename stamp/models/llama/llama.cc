@@ -21,4 +21,9 @@ std::unique_ptr<Model> make_llama(std::shared_ptr<const ModelSource> source,
   return std::make_unique<Decoder>(std::move(source), options, own);
 }
 
+std::unique_ptr<LayerStream> make_llama_stream(std::shared_ptr<const ModelSource> source) {
+  const DecoderBiases own = biases(source->config());
+  return make_decoder_stream(std::move(source), own);
+}
+
 }  // namespace stamp
