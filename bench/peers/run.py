@@ -80,8 +80,16 @@ def measure(case, options):
 
 
 def collect(cases, options):
-    """{(column, row): {"rates": one per round, "raw": ..., "peak_rss_bytes": ...}}."""
+    """{(column, row): {"rates": one per round, "raw": ..., "peak_rss_bytes": ...}}. Ctrl-C ends it with what is there."""
     results = {}
+    try:
+        measure_rounds(cases, options, results)
+    except KeyboardInterrupt:
+        print("interrupted: tables of what was measured", file=sys.stderr)
+    return results
+
+
+def measure_rounds(cases, options, results):
     for index in range(options.rounds):
         for case in cases if index % 2 == 0 else cases[::-1]:
             start = time.perf_counter()
@@ -95,7 +103,6 @@ def collect(cases, options):
             entry["rates"].append(case.amount / seconds[len(seconds) // 2])
             entry["peak_rss_bytes"] = max(entry["peak_rss_bytes"], printed["peak_rss_bytes"])
             print(f"round {index + 1}: {case.name}: {entry['rates'][-1]:.1f} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
-    return results
 
 
 def describe_machine(results, options):
