@@ -27,6 +27,7 @@ struct BenchOptions {
 struct BenchSide {
   Recipe recipe;
   bool simulated = false;
+  double load_seconds = 0;                    // weights from files into memory, packed
   std::vector<double> prefill_seconds;        // one per run
   std::vector<double> decode_seconds;         // one per token of all runs
   PhaseTimes prefill_phases, decode_phases;   // sums over these
@@ -47,7 +48,7 @@ struct BenchResult {
   std::vector<BenchSide> sides;
   std::vector<LinearTimes> linears;
   DotPeak peak;
-  std::vector<double> read_bandwidth;  // GB/s, measured between the runs of decoding
+  std::vector<double> read_bandwidth;  // GB/s, measured between runs; the most is the limit
   int64_t peak_rss_bytes = 0;          // without what measures the bandwidth
   bool partial = false;
 };

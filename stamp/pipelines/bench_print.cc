@@ -57,6 +57,7 @@ Json side_to_json(const BenchSide& side, const BenchOptions& options, double ban
   Json json = {{"recipe", side.recipe.name},
                {"simulated", side.simulated},
                {"lm_head_bits", side.recipe.lm_head.bits},
+               {"load_seconds", side.load_seconds},
                {"weight_bytes", side.weight_bytes}};
   if (options.prefill > 0)
     json["prefill"] = {
@@ -88,6 +89,12 @@ std::string describe_phases(const PhaseTimes& times) {
 /// " = 78.0 % of the peak", nothing where the peak is not to be believed.
 std::string share_of_peak(double gops, const DotPeak& peak) {
   return peak.credible() ? fmt::format(" = {:.1f} % of the peak", 100 * gops / peak.gops) : "";
+}
+
+std::string describe_load(const BenchSide& side) {
+  const double bytes = static_cast<double>(side.weight_bytes);
+  return fmt::format("loaded {:.0f} MB of weights in {:.2f} s ({:.2f} GB/s)\n", bytes * 1e-6,
+                     side.load_seconds, bytes * 1e-9 / side.load_seconds);
 }
 
 std::string describe_prefill(const BenchSide& side, const BenchOptions& options,
@@ -138,7 +145,7 @@ std::string describe_peak(const DotPeak& peak) {
 }  // namespace
 
 Json to_json(const BenchResult& result, const BenchOptions& options) {
-  const double bandwidth = spread_of(result.read_bandwidth).median;
+  const double bandwidth = spread_of(result.read_bandwidth).high;
   Json sides = Json::array(), linears = Json::array();
   for (const BenchSide& side : result.sides)
     sides.push_back(side_to_json(side, options, bandwidth));
@@ -166,13 +173,14 @@ Json to_json(const BenchResult& result, const BenchOptions& options) {
 }
 
 std::string to_text(const BenchResult& result, const BenchOptions& options) {
-  const double bandwidth = spread_of(result.read_bandwidth).median;
+  const double bandwidth = spread_of(result.read_bandwidth).high;
   std::string text;
   for (const BenchSide& side : result.sides) {
     text += fmt::format("{}, recipe {}{}, output head of {} bits\n",
                         options.model.empty() ? options.shape : options.model.string(),
                         side.recipe.name, side.simulated ? " (simulated)" : "",
                         side.recipe.lm_head.bits);
+    text += describe_load(side);
     if (!side.prefill_seconds.empty()) text += describe_prefill(side, options, result.peak);
     if (!side.decode_seconds.empty()) text += describe_decode(side, options, bandwidth);
   }

@@ -60,6 +60,14 @@ void repeat_rows(Matrix& rows, int64_t tokens) {
     std::copy_n(rows.row(kBlock + i % kBlock), rows.cols(), rows.row(i));
 }
 
+template <class Body>
+auto timed(double& seconds, Body&& body) {
+  const auto start = std::chrono::steady_clock::now();
+  auto result = body();
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
 }  // namespace
 
 std::shared_ptr<const ModelSource> open_bench_source(const BenchOptions& options,
@@ -85,7 +93,9 @@ void repeat_block(KvCache& cache, int64_t layers, int64_t tokens) {
 BenchRunner::BenchRunner(const BenchOptions& options, const Recipe& recipe,
                          std::shared_ptr<const ModelSource> source)
     : options_(options),
-      model_(make_model(source, {.recipe = recipe, .execution = options.execution})),
+      model_(timed(
+          side_.load_seconds,
+          [&] { return make_model(source, {.recipe = recipe, .execution = options.execution}); })),
       logits_(1, model_->config().vocab_size),
       prefill_cache_(model_->make_cache(std::max<int64_t>(options.prefill, 1))),
       decode_cache_(model_->make_cache(options.depth + options.decode * (options.runs + 1) + 1)) {

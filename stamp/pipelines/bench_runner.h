@@ -27,11 +27,11 @@ class BenchRunner {
   double pass(std::span<const int32_t> ids, KvCache& cache);
 
   const BenchOptions& options_;
+  BenchSide side_;
   std::unique_ptr<Model> model_;
   ForwardContext context_;
   Matrix logits_;
   KvCache prefill_cache_, decode_cache_;
-  BenchSide side_;
 };
 
 }  // namespace stamp

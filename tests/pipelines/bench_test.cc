@@ -76,6 +76,7 @@ TEST(Bench, MeasuresEveryRunOfTwoRecipesInTurns) {
     EXPECT_GT(side.prefill_phases.total(), 0);
     EXPECT_GT(side.decode_phases.total(), 0);
     EXPECT_GT(side.weight_bytes, 0);
+    EXPECT_GT(side.load_seconds, 0);
     EXPECT_GT(side.cache_bytes, 0);
     // 2 layers: q and o 64x64, k and v 32x64, gate, up and down 160x64.
     EXPECT_EQ(side.prefill_operations, 2.0 * 96 * 2 * (2 * 4096 + 2 * 2048 + 3 * 10240));
