@@ -13,8 +13,9 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kColumns = PackedWeight::kColumns;
-constexpr int64_t kFewRows = 8;     // up to here nibbles are not worth unpacking
-constexpr int64_t kPartRows = 192;  // a multiple of the kernels' 6 rows and of short Haar runs
+constexpr int64_t kFewRows = 8;       // up to here nibbles are not worth unpacking
+constexpr int64_t kPartRows = 192;    // a multiple of the kernels' 6 rows and of short Haar runs
+constexpr int64_t kGroupedRows = 48;  // sums and what they add up to stay in L1
 constexpr int64_t kStreamedBytes = 16 << 20;  // outputs that no cache keeps until they are read
 constexpr int64_t kSmallWork = 1 << 18;  // multiply-adds below which other threads are not woken
 
@@ -73,7 +74,7 @@ void simulated_sums(const CodeRows& x, int64_t first, const uint8_t* bytes, int6
 /// A panel of one product and, unless the rows are few, its weights as bytes.
 struct Panel {
   const IntegerProduct* product;
-  const std::vector<int32_t>* sums;  // of the codes of every row and group
+  const std::vector<RowConstants>* constants;  // [groups][rows]; empty: those of the codes will do
   int64_t index;
   const uint8_t* bytes = nullptr;
 };
@@ -93,42 +94,53 @@ void channel_sums(const CodeRows& x, const Panel& panel, int64_t first, int64_t 
                    weight.bits() == 4 ? 15 : 255, 0);
 }
 
-/// Sums of the codes of every row over every group of channels: [rows, groups].
-std::vector<int32_t> group_sums(const CodeRows& x, const PackedWeight& weight) {
-  const int64_t groups = weight.groups(), group = weight.group();
-  std::vector<int32_t> sums(static_cast<size_t>(x.rows * groups));
-  parallel_ranges(x.rows, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t g = 0; g < groups; ++g) {
-        const int8_t* codes = x.data + i * x.stride + g * group;
-        int32_t sum = 0;
-        for (int64_t k = 0; k < std::min(group, weight.in_dim() - g * group); ++k) sum += codes[k];
-        sums[static_cast<size_t>(i * groups + g)] = sum;
-      }
-  });
-  return sums;
+int32_t sum_of_codes(const CodeRows& x, int64_t row, int64_t first, int64_t end) {
+  const int8_t* codes = x.data + row * x.stride;
+  int32_t sum = 0;
+  for (int64_t k = first; k < end; ++k) sum += codes[k];
+  return sum;
 }
 
-/// acc[rows, 64] = sum_g scale_g (sum_k in g  a w), in fp32, for rows from `first_row` on.
-void scaled_sums(const CodeRows& x, const Panel& panel, int64_t first_row, int32_t* group_acc,
-                 float* acc) {
-  const PackedWeight& weight = *panel.product->weight;
+/// What makes sums over group g of the weight real.
+RowConstants group_constants(const ActivationCodes& x, const CodeRows& rows, int64_t row,
+                             const PackedWeight& weight, int64_t g) {
+  const int64_t first = g * weight.group(), end = std::min(first + weight.group(), x.cols);
+  const int64_t block = x.block == 0 ? 0 : first / x.block;
+  RowConstants constants = x.constants[static_cast<size_t>(row * x.blocks() + block)];
+  const bool whole_block = weight.group() == (x.block == 0 ? x.cols : x.block);
+  if (!whole_block) constants.sum = sum_of_codes(rows, row, first, end);
+  return constants;
+}
+RowConstants group_constants(const FixedPointCodes& x, const CodeRows& rows, int64_t row,
+                             const PackedWeight& weight, int64_t g) {
+  const int64_t first = g * weight.group(), end = std::min(first + weight.group(), x.cols);
+  return {.scale = 1, .sum = sum_of_codes(rows, row, first, end)};
+}
+
+template <class Codes>
+std::vector<RowConstants> all_constants(const Codes& x, const CodeRows& rows,
+                                        const PackedWeight& weight) {
   const int64_t groups = weight.groups();
-  for (int64_t g = 0; g < groups; ++g) {
+  std::vector<RowConstants> constants(static_cast<size_t>(rows.rows * groups));
+  parallel_ranges(rows.rows, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t i = begin; i < end; ++i)
+        constants[static_cast<size_t>(g * rows.rows + i)] = group_constants(x, rows, i, weight, g);
+  });
+  return constants;
+}
+
+/// scaled[rows, 64] = sum_g of the real sums of group g; `constants`: of the first row and group,
+/// `stride` rows from group to group.
+void scaled_sums(const CodeRows& x, const Panel& panel, const RowConstants* constants,
+                 int64_t stride, int32_t* acc, float* scaled) {
+  const PackedWeight& weight = *panel.product->weight;
+  for (int64_t g = 0; g < weight.groups(); ++g) {
     const int64_t first = g * weight.group();
-    channel_sums(x, panel, first, std::min(weight.group(), weight.padded_in_dim() - first),
-                 group_acc);
-    const float* scale = weight.scale(panel.index, g);
-    for (int64_t i = 0; i < x.rows; ++i) {
-      const int32_t start =
-          weight.bias() * (*panel.sums)[static_cast<size_t>((first_row + i) * groups + g)];
-      const int32_t* from = group_acc + i * kColumns;
-      float* to = acc + i * kColumns;
-      for (int64_t j = 0; j < kColumns; ++j) {
-        const float term = scale[j] * static_cast<float>(from[j] - start);
-        to[j] = g == 0 ? term : to[j] + term;
-      }
-    }
+    channel_sums(x, panel, first, std::min(weight.group(), weight.padded_in_dim() - first), acc);
+    kernels().add_scaled_s32(acc, constants + g * stride, x.rows, weight.bias(),
+                             weight.scale(panel.index, g), weight.sum(panel.index, g), scaled,
+                             g > 0);
   }
 }
 
@@ -158,7 +170,7 @@ void panel_outputs(const ActivationCodes& x, const CodeRows& all_rows, const Cod
   const CodeRows rows = all_rows.part(part.first_row, part.rows);
   const std::span<const float> biases = panel.product->bias;
   const float* bias = biases.empty() ? nullptr : biases.data() + panel.index * kColumns;
-  if (weight.groups() == 1) {
+  if (panel.constants->empty()) {
     channel_sums(rows, panel, 0, weight.padded_in_dim(), tile.acc);
     return decode_panel(x, part, tile.acc,
                         {.weight_bias = weight.bias(),
@@ -167,21 +179,16 @@ void panel_outputs(const ActivationCodes& x, const CodeRows& all_rows, const Cod
                          .bias = bias},
                         y, add, stream);
   }
-  scaled_sums(rows, panel, part.first_row, tile.acc, tile.scaled);
-  float column_sum[kColumns] = {};
-  for (int64_t g = 0; g < weight.groups(); ++g)
-    for (int64_t j = 0; j < kColumns; ++j)
-      column_sum[j] +=
-          weight.scale(panel.index, g)[j] * static_cast<float>(weight.sum(panel.index, g)[j]);
-  decode_panel(x, part, tile.scaled, {.column_sum = column_sum, .bias = bias}, y, add);
+  scaled_sums(rows, panel, panel.constants->data() + part.first_row, x.rows, tile.acc, tile.scaled);
+  decode_panel(part, tile.scaled, bias, y, add, stream);
 }
 
 /// The same for fixed-point activations.
 void panel_outputs(const FixedPointCodes& x, const CodeRows& all_rows, const CodeRun& part,
                    const Panel& panel, Tile& tile, FloatView y, bool add, bool) {
   const std::span<const float> bias = panel.product->bias;
-  scaled_sums(all_rows.part(part.first_row, part.rows), panel, part.first_row, tile.acc,
-              tile.scaled);
+  scaled_sums(all_rows.part(part.first_row, part.rows), panel,
+              panel.constants->data() + part.first_row, all_rows.rows, tile.acc, tile.scaled);
   for (int64_t t = 0; t < y.rows; ++t) {
     const float* plane = tile.scaled + t * FixedPointCodes::kPlanes * kColumns;
     const float scale = x.scale[static_cast<size_t>(part.first_token + t)];
@@ -195,9 +202,17 @@ void panel_outputs(const FixedPointCodes& x, const CodeRows& all_rows, const Cod
   }
 }
 
+void check_blocks(const ActivationCodes& x, const PackedWeight& weight) {
+  if (x.blocks() > 1 && x.block % weight.group() != 0)
+    throw_argument("integer matmul: a weight in groups of {} does not fit codes in blocks of {}",
+                   weight.group(), x.block);
+}
+void check_blocks(const FixedPointCodes&, const PackedWeight&) {}
+
 template <class Codes>
 void check_shapes(const Codes& x, const IntegerProduct& product, FloatView out) {
   const PackedWeight& weight = *product.weight;
+  check_blocks(x, weight);
   if (weight.in_dim() != x.cols || out.rows != x.tokens || out.cols != weight.out_dim() ||
       (!product.bias.empty() && static_cast<int64_t>(product.bias.size()) != weight.out_dim()))
     throw_argument(
@@ -206,21 +221,28 @@ void check_shapes(const Codes& x, const IntegerProduct& product, FloatView out) 
         out.cols);
 }
 
+bool needs_constants(const ActivationCodes& x, const PackedWeight& weight) {
+  return weight.groups() > 1 || x.blocks() > 1;
+}
+bool needs_constants(const FixedPointCodes&, const PackedWeight&) { return true; }
+
 /// Products of one input, cut into groups of panels and parts of the rows. A thread takes a group
 /// that half of its L2 holds as bytes, and part after part of the rows past it: from beyond L2 come
 /// the rows once per group, and sums never leave it.
 template <class Codes>
 class Multiplication {
  public:
-  Multiplication(const Codes& x, std::span<const IntegerProduct> products, bool fixed_point,
-                 Execution execution)
+  Multiplication(const Codes& x, std::span<const IntegerProduct> products, Execution execution)
       : x_(x), products_(products), rows_(rows_of(x, execution)) {
-    sums_.resize(products.size());
+    constants_.resize(products.size());
+    bool grouped = false;
     for (size_t i = 0; i < products.size(); ++i)
-      if (const PackedWeight& weight = *products[i].weight; fixed_point || weight.groups() > 1)
-        sums_[i] = group_sums(rows_, weight);
+      if (const PackedWeight& weight = *products[i].weight; needs_constants(x, weight)) {
+        constants_[i] = all_constants(x, rows_, weight);
+        grouped = true;
+      }
     const int64_t kept = l2_bytes() / 3 / std::max<int64_t>(rows_.stride, 1) / 96 * 96;
-    parts_ = parts_of(x, std::clamp<int64_t>(kept, 96, kPartRows));
+    parts_ = parts_of(x, grouped ? kGroupedRows : std::clamp<int64_t>(kept, 96, kPartRows));
     for (const CodeRun& part : parts_) part_rows_ = std::max(part_rows_, part.rows);
   }
 
@@ -229,7 +251,7 @@ class Multiplication {
     std::vector<Panel> panels;
     for (size_t i = 0; i < products_.size(); ++i)
       for (int64_t p = 0; p < products_[i].weight->panels(); ++p)
-        panels.push_back({&products_[i], &sums_[i], p});
+        panels.push_back({&products_[i], &constants_[i], p});
     for_each_group(panels, 1, [&](std::span<const Panel> group, const CodeRun& part, Tile& tile) {
       for (const Panel& panel : group) {
         const FloatView out = panel.product->out;
@@ -243,7 +265,7 @@ class Multiplication {
   void run_gated(FloatView out) {
     std::vector<Panel> panels;
     for (int64_t p = 0; p < products_[0].weight->panels(); ++p)
-      for (size_t i = 0; i < 2; ++i) panels.push_back({&products_[i], &sums_[i], p});
+      for (size_t i = 0; i < 2; ++i) panels.push_back({&products_[i], &constants_[i], p});
     for_each_group(panels, 2, [&](std::span<const Panel> group, const CodeRun& part, Tile& tile) {
       for (size_t i = 0; i < group.size(); i += 2) {
         const FloatView y = output(out, group[i], part);
@@ -317,27 +339,27 @@ class Multiplication {
   const Codes& x_;
   std::span<const IntegerProduct> products_;
   CodeRows rows_;
-  std::vector<std::vector<int32_t>> sums_;
+  std::vector<std::vector<RowConstants>> constants_;  // per product
   std::vector<CodeRun> parts_;
   int64_t part_rows_ = 0;
 };
 
 template <class Codes>
-void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add, bool fixed_point,
+void multiply(const Codes& x, std::span<const IntegerProduct> products, bool add,
               Execution execution) {
   for (const IntegerProduct& product : products) check_shapes(x, product, product.out);
-  if (x.tokens > 0) Multiplication<Codes>(x, products, fixed_point, execution).run(add);
+  if (x.tokens > 0) Multiplication<Codes>(x, products, execution).run(add);
 }
 
 }  // namespace
 
 void integer_matmul(const ActivationCodes& x, std::span<const IntegerProduct> products, bool add,
                     Execution execution) {
-  multiply(x, products, add, false, execution);
+  multiply(x, products, add, execution);
 }
 
 void integer_matmul(const FixedPointCodes& x, std::span<const IntegerProduct> products, bool add) {
-  multiply(x, products, add, true, Execution::kInteger);
+  multiply(x, products, add, Execution::kInteger);
 }
 
 void integer_matmul_gated(const ActivationCodes& x, const IntegerProduct& gate,
@@ -346,7 +368,7 @@ void integer_matmul_gated(const ActivationCodes& x, const IntegerProduct& gate,
   check_shapes(x, up, out);
   if (x.tokens == 0) return;
   const IntegerProduct products[] = {gate, up};
-  Multiplication<ActivationCodes>(x, products, false, execution).run_gated(out);
+  Multiplication<ActivationCodes>(x, products, execution).run_gated(out);
 }
 
 }  // namespace stamp

@@ -91,7 +91,8 @@ void Linear::convert(Part& part, const WeightSpec& spec) const {
   const bool stored = part.source.stored.has_value();
   if (packed())
     part.packed =
-        PackedWeight(stored ? *part.source.stored : stored_layout(spec, part.out_dim, in_dim_));
+        PackedWeight(stored ? *part.source.stored : stored_layout(spec, part.out_dim, in_dim_),
+                     arithmetic_ == Arithmetic::kCodes ? quantizer_.spec().quantizer.block : 0);
   else
     part.converted.reshape(part.out_dim, in_dim_);
   const bool centers = !map_.mean.empty() && part.source.is_plain();

@@ -35,7 +35,7 @@ struct BenchSide {
   int64_t weight_bytes = 0, cache_bytes = 0;  // that one token of decoding reads
 };
 
-/// One linear with int4 weights per channel, codes given.
+/// One linear with int4 weights in the recipe's groups, codes given.
 struct LinearTimes {
   std::string recipe;
   int64_t tokens = 0, in_dim = 0, out_dim = 0;

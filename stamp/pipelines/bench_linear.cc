@@ -12,16 +12,16 @@ namespace {
 
 constexpr int64_t kTokens = 2048;
 
-PackedWeight random_weight(int64_t out_dim, int64_t in_dim) {
-  StoredWeight stored = stored_layout({.bits = 4}, out_dim, in_dim);
+PackedWeight random_weight(const Recipe& recipe, int64_t out_dim, int64_t in_dim) {
+  StoredWeight stored = stored_layout({.bits = 4, .group = recipe.weights.group}, out_dim, in_dim);
   const AlignedBuffer codes(stored.packed.bytes()), scales(stored.scale.bytes());
   Rng rng(1);
   auto* words = static_cast<uint64_t*>(codes.data());
   std::generate_n(words, stored.packed.bytes() / 8, [&] { return rng.next(); });
-  std::fill_n(static_cast<f16*>(scales.data()), out_dim, f32_to_f16(0.01f));
+  std::fill_n(static_cast<f16*>(scales.data()), out_dim * stored.groups(), f32_to_f16(0.01f));
   stored.packed.data = codes.data();
   stored.scale.data = scales.data();
-  PackedWeight packed(stored);
+  PackedWeight packed(stored, recipe.activations.quantizer.block);
   packed.fill(0, stored);
   return packed;
 }
@@ -39,7 +39,7 @@ ActivationCodes random_codes(const Recipe& recipe, int64_t in_dim) {
 }
 
 LinearTimes time_linear(const Recipe& recipe, int64_t in_dim, int64_t out_dim, int runs) {
-  const PackedWeight weight = random_weight(out_dim, in_dim);
+  const PackedWeight weight = random_weight(recipe, out_dim, in_dim);
   const ActivationCodes codes = random_codes(recipe, in_dim);
   Matrix out(kTokens, out_dim);
   const IntegerProduct product{&weight, {}, out.view()};

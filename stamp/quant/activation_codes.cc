@@ -97,15 +97,16 @@ void decode_run(const CodeRun& run, const float* bias, const Target& target, Dec
 
 }  // namespace
 
-void ActivationCodes::reshape(int64_t new_tokens, int64_t new_rows, int64_t new_cols) {
-  tokens = new_tokens, rows = new_rows, cols = new_cols;
+void ActivationCodes::reshape(int64_t new_tokens, int64_t new_rows, int64_t new_cols,
+                              int64_t new_block) {
+  tokens = new_tokens, rows = new_rows, cols = new_cols, block = new_block;
   stride = std::max<int64_t>(1, (cols + 63) / 64) * 64;
   if (stride % 4096 == 0) stride += 64;
   if (rows * stride > capacity) {
     buffer = AlignedBuffer(rows * stride);
     capacity = rows * stride;
   }
-  constants.resize(static_cast<size_t>(rows));
+  constants.resize(static_cast<size_t>(rows * blocks()));
   limits.resize(static_cast<size_t>(rows));
   runs.clear();
 }
@@ -145,18 +146,14 @@ void decode_panel(const ActivationCodes& x, const CodeRun& run, const int32_t* a
              });
 }
 
-void decode_panel(const ActivationCodes& x, const CodeRun& run, const float* acc,
-                  const ScaledPanelConstants& panel, FloatView y, bool add, bool stream) {
+void decode_panel(const CodeRun& run, const float* acc, const float* bias, FloatView y, bool add,
+                  bool stream) {
   Columns columns;
-  for (int64_t j = 0; j < std::min(y.cols, kPanelColumns); ++j) {
-    columns.sum[j] = panel.column_sum[j];
-    if (panel.bias) columns.bias[j] = panel.bias[j];
-  }
-  const RowConstants* constants = x.constants.data() + run.first_row;
+  if (bias) std::copy_n(bias, std::min(y.cols, kPanelColumns), columns.bias);
   decode_run(run, columns.bias, {y, add, stream},
-             [&](int64_t row, int levels, const float* bias, FloatView out, bool plus, bool past) {
-               kernels().decode_f32(acc + row * kPanelColumns, constants + row, out.rows, levels,
-                                    columns.sum, bias, out.data, out.stride, plus, past);
+             [&](int64_t row, int levels, const float* start, FloatView out, bool plus, bool past) {
+               kernels().decode_f32(acc + row * kPanelColumns, out.rows, levels, start, out.data,
+                                    out.stride, plus, past);
              });
 }
 

@@ -24,9 +24,10 @@ struct CodeRun {
 /// in [-2^(b - 1), 2^(b - 1) - 1]; rows of 0 bits are zeros with scale 0.
 struct ActivationCodes {
   int64_t tokens = 0, rows = 0, cols = 0, stride = 0;
+  int64_t block = 0;  // columns that share one scale; 0: the whole row
   AlignedBuffer buffer;
   int64_t capacity = 0;                 // bytes of the buffer
-  std::vector<RowConstants> constants;  // per row
+  std::vector<RowConstants> constants;  // [rows][blocks()]
   std::vector<uint8_t> limits;          // per row: largest |code|, 2^(bits - 1)
   std::vector<CodeRun> runs;
   Matrix coarse, scratch;  // memory of encode()
@@ -35,10 +36,11 @@ struct ActivationCodes {
     return static_cast<const int8_t*>(buffer.data()) + i * stride;
   }
   int8_t* row(int64_t i) { return static_cast<int8_t*>(buffer.data()) + i * stride; }
+  int64_t blocks() const { return block == 0 ? 1 : (cols + block - 1) / block; }
   /// The runs, cut where the transform allows into parts of about `part_rows` rows at most.
   std::vector<CodeRun> parts(int64_t part_rows) const;
   /// Room for such codes; keeps the memory when it is large enough. Contents are lost.
-  void reshape(int64_t tokens, int64_t rows, int64_t cols);
+  void reshape(int64_t tokens, int64_t rows, int64_t cols, int64_t block);
 };
 
 /// Columns of a panel of sums; tiles of sums have rows of 64.
@@ -52,21 +54,15 @@ struct PanelConstants {
   const float* bias = nullptr;          // null: none
 };
 
-/// The same for sums that are real already: acc = sum_k a w^ of weights w^ = scale * w.
-struct ScaledPanelConstants {
-  const float* column_sum = nullptr;  // sum_k w^
-  const float* bias = nullptr;        // null: none
-};
-
 /// y[run.rows, n <= 64] = L^-1 of `acc` [run.rows, 64], the sums of the rows of `run`, made real,
 /// plus the bias; y += with `add`; leading rows that are sinks stay as they are. `run` is one of
-/// x.runs or x.parts(). `stream`: y is not read soon, whole lines may bypass the caches.
-/// Single-threaded; agrees with haar_inverse to 1e-6. Throws std::invalid_argument when shapes do
-/// not fit.
+/// x.runs or x.parts(); x has one scale per row. `stream`: y is not read soon, whole lines may
+/// bypass the caches. Single-threaded; agrees with haar_inverse to 1e-6. Throws
+/// std::invalid_argument when shapes do not fit.
 void decode_panel(const ActivationCodes& x, const CodeRun& run, const int32_t* acc,
                   const PanelConstants& panel, FloatView y, bool add = false, bool stream = false);
-void decode_panel(const ActivationCodes& x, const CodeRun& run, const float* acc,
-                  const ScaledPanelConstants& panel, FloatView y, bool add = false,
-                  bool stream = false);
+/// The same for sums that are real already (kernel add_scaled_s32). `bias` may be null.
+void decode_panel(const CodeRun& run, const float* acc, const float* bias, FloatView y,
+                  bool add = false, bool stream = false);
 
 }  // namespace stamp

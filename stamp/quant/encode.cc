@@ -94,16 +94,21 @@ BlockEncoder::Scratch BlockEncoder::scratch() const {
 void BlockEncoder::write(const float* values, int bits, int64_t row) {
   const int64_t cols = out_.cols;
   int8_t* codes = out_.row(row);
-  RowConstants& constants = out_.constants[static_cast<size_t>(row)];
+  RowConstants* constants = &out_.constants[static_cast<size_t>(row * out_.blocks())];
   out_.limits[static_cast<size_t>(row)] = static_cast<uint8_t>(bits == 0 ? 0 : 1 << (bits - 1));
   std::fill(codes + (bits == 0 ? 0 : cols), codes + out_.stride, int8_t{0});
-  constants = {};
+  std::fill_n(constants, out_.blocks(), RowConstants{});
   if (bits == 0) return;
-  const Grid grid = make_grid(range_of({values, static_cast<size_t>(cols)}), bits, spec_);
-  constants.scale = grid.scale;
-  constants.offset = grid.zero_point() - (1 << (bits - 1));
-  constants.sum = kernels().quantize_s8(values, codes, cols, grid.inverse, grid.low, grid.high,
-                                        constants.offset);
+  const int64_t step = out_.block == 0 ? cols : out_.block;
+  for (int64_t first = 0; first < cols; first += step, ++constants) {
+    const int64_t count = std::min(step, cols - first);
+    const Grid grid =
+        make_grid(range_of({values + first, static_cast<size_t>(count)}), bits, spec_);
+    constants->scale = grid.scale;
+    constants->offset = grid.zero_point() - (1 << (bits - 1));
+    constants->sum = kernels().quantize_s8(values + first, codes + first, count, grid.inverse,
+                                           grid.low, grid.high, constants->offset);
+  }
 }
 
 /// `levels` levels of L on rows [first, first + rows) of the block.
@@ -180,8 +185,10 @@ void BlockEncoder::sinks() {
 void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap& input,
                             ActivationCodes& out) const {
   if (!can_encode())
-    throw_argument("encode: expected a quantizer of at most 8 bits with one scale per row, got {}",
-                   active() ? "blocks of columns" : "16 bits");
+    throw_argument(
+        "encode: expected a quantizer of at most 8 bits and blocks of a multiple of 8 columns, got "
+        "{} bits, blocks of {}",
+        spec_.bits, spec_.quantizer.block);
   if (x.cols > kMaxCols)
     throw_argument("encode: expected at most {} columns, got {}", kMaxCols, x.cols);
   const RowSource source(x, input);
@@ -189,7 +196,7 @@ void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap
   int64_t rows = 0;
   for (const TokenBlock& block : blocks)
     rows += block.sinks + (block.sinks == block.count ? 0 : block.count);
-  out.reshape(x.rows, rows, x.cols);
+  out.reshape(x.rows, rows, x.cols, spec_.quantizer.block);
   int64_t row = 0;
   for (const TokenBlock& block : blocks) {
     if (block.sinks < block.count) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -61,14 +62,17 @@ void pack_panel(const StoredWeight& weight, int64_t first_row, int64_t group_wor
 
 }  // namespace
 
-PackedWeight::PackedWeight(const StoredWeight& layout)
+PackedWeight::PackedWeight(const StoredWeight& layout, int64_t block)
     : bits_(layout.bits),
-      group_(layout.group),
-      groups_(layout.groups()),
+      stored_group_(layout.group),
+      group_(std::gcd(layout.group, block)),
       out_dim_(layout.out_dim),
       in_dim_(layout.in_dim) {
-  if (group_ % 8 != 0)
-    throw_argument("packed weight: expected a group that is a multiple of 8, got {}", group_);
+  if (layout.group % 8 != 0 || block % 8 != 0)
+    throw_argument(
+        "packed weight: expected a group and a block that are multiples of 8, got {}, {}",
+        layout.group, block);
+  groups_ = group_ == 0 ? 1 : (in_dim_ + group_ - 1) / group_;
   panel_bytes_ = padded_in_dim() * kColumns * bits_ / 8;
   data_ = AlignedBuffer(panels() * panel_bytes_);
   scale_.assign(static_cast<size_t>(panels() * groups_ * kColumns), 0.0f);
@@ -78,13 +82,13 @@ PackedWeight::PackedWeight(const StoredWeight& layout)
 void PackedWeight::fill(int64_t first, const StoredWeight& rows) {
   check(rows, "packed weight");
   const int64_t end = first + rows.out_dim;
-  if (rows.bits != bits_ || rows.group != group_ || rows.in_dim != in_dim_ || first < 0 ||
+  if (rows.bits != bits_ || rows.group != stored_group_ || rows.in_dim != in_dim_ || first < 0 ||
       first % kColumns != 0 || end > out_dim_ || (end % kColumns != 0 && end != out_dim_))
     throw_argument("packed weight: rows {} to {} of a weight [{}, {}] do not fit [{}, {}]", first,
                    end, rows.out_dim, rows.in_dim, out_dim_, in_dim_);
   const int64_t first_panel = first / kColumns;
   parallel_ranges((rows.out_dim + kColumns - 1) / kColumns, 1, [&](int64_t begin, int64_t last) {
-    std::vector<float> scales(static_cast<size_t>(groups_));
+    std::vector<float> scales(static_cast<size_t>(rows.groups()));
     for (int64_t i = begin; i < last; ++i) fill_panel(first_panel + i, rows, i * kColumns, scales);
   });
 }
@@ -100,11 +104,12 @@ void PackedWeight::fill_panel(int64_t p, const StoredWeight& rows, int64_t row,
   int32_t* sums = &sum_[column(p, 0)];
   (bits_ == 4 ? pack_panel<4> : pack_panel<8>)(rows, row, group() / fields, panel, sums);
   for (int64_t j = 0; j < columns; ++j) {
-    to_f32(rows.scale, (row + j) * groups_, scales);
+    to_f32(rows.scale, (row + j) * rows.groups(), scales);
     for (int64_t g = 0; g < groups_; ++g) {
       const int64_t channels = std::min(group(), in_dim_ - g * group());
       sums[g * kColumns + j] -= static_cast<int32_t>(channels) * bias();
-      scale_[column(p, g) + static_cast<size_t>(j)] = scales[static_cast<size_t>(g)];
+      const int64_t stored = stored_group_ == 0 ? 0 : g * group_ / stored_group_;
+      scale_[column(p, g) + static_cast<size_t>(j)] = scales[static_cast<size_t>(stored)];
     }
   }
 }

@@ -13,8 +13,9 @@ class PackedWeight {
 
   PackedWeight() = default;
   /// Room for a weight of this layout (see stored_layout(); its data are not read), to be filled.
-  /// Throws std::invalid_argument for a group that is not a multiple of 8.
-  explicit PackedWeight(const StoredWeight& layout);
+  /// With `block` > 0 groups end at its multiples too, for activations with a scale per `block`
+  /// channels. Throws std::invalid_argument for groups or blocks that are not multiples of 8.
+  explicit PackedWeight(const StoredWeight& layout, int64_t block = 0);
   /// Copies rows [first, first + rows.out_dim) into panels, on all threads; `rows` is not needed
   /// afterwards. Every row is given once. Throws std::invalid_argument unless `first` is a multiple
   /// of 64 and so is the end, or the weight ends there; std::runtime_error as check().
@@ -49,7 +50,7 @@ class PackedWeight {
   }
 
   int bits_ = 4;
-  int64_t group_ = 0, groups_ = 0, out_dim_ = 0, in_dim_ = 0, panel_bytes_ = 0;
+  int64_t stored_group_ = 0, group_ = 0, groups_ = 0, out_dim_ = 0, in_dim_ = 0, panel_bytes_ = 0;
   AlignedBuffer data_;
   std::vector<float> scale_;
   std::vector<int32_t> sum_;

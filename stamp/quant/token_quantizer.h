@@ -52,8 +52,9 @@ class TokenQuantizer {
   /// neighbours: plans other than uniform keep it at high_bits. Throws std::invalid_argument where
   /// row_bits() does. NaN and infinities do not survive: they saturate.
   void apply(FloatView x, int64_t position = 0, int64_t group = 0) const;
-  /// True when encode() supports this quantizer: active, one scale per row.
-  bool can_encode() const { return active() && spec_.quantizer.block == 0; }
+  /// True when encode() supports this quantizer: active, and one scale per row or per multiple of
+  /// 8 columns.
+  bool can_encode() const { return active() && spec_.quantizer.block % 8 == 0; }
   /// The codes of the same quantization of x after map_rows(x, input); x is read once and not
   /// changed. Codes, scales and widths are those of apply() after the same map, bit for bit. Reuses
   /// out's memory; runs on all threads, a lone row on the calling one. Throws std::invalid_argument

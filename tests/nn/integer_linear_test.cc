@@ -19,6 +19,7 @@ struct Setting {
   int skip = 0;
   bool symmetric = false, center = false;
   int block_tokens = 0;
+  int block = 0;  // columns with one scale
 };
 
 const Setting kSettings[] = {
@@ -35,6 +36,10 @@ const Setting kSettings[] = {
     {"w4a2_waterfill", 4, 0, 2, "none", "haar", "waterfill", 1},
     {"w4a4_dct", 4, 0, 4, "none", "dct", "fraction", 1},
     {"w4a4_wht", 4, 0, 4, "hadamard", "wht", "fraction", 1},
+    {"w4a4_columns", 4, 0, 4, "none", "haar", "fraction", 1, false, false, 0, 64},
+    {"w4g64a4_columns", 4, 64, 4, "hadamard", "haar", "fraction", 1, true, false, 0, 64},
+    {"w4g32a4_columns", 4, 32, 4, "none", "dct", "fraction", 0, false, true, 0, 128},
+    {"w8g128a8_columns", 8, 128, 8, "none", "identity", "uniform", 0, false, false, 0, 40},
     {"w4a16", 4, 0, 16},
     {"w8g64a16_hadamard", 8, 64, 16, "hadamard"},
 };
@@ -46,6 +51,7 @@ Recipe recipe_of(const Setting& s) {
   recipe.weights = {.bits = s.weight_bits, .group = s.group};
   recipe.activations.bits = s.activation_bits;
   recipe.activations.quantizer.symmetric = s.symmetric;
+  recipe.activations.quantizer.block = s.block;
   recipe.activations.sequence = {
       .transform = s.transform, .skip_tokens = s.skip, .block_tokens = s.block_tokens};
   recipe.activations.plan.kind = s.plan;

@@ -56,9 +56,11 @@ const int64_t kTokens[] = {1,  2,  3,  4,  5,  8,  9,  15, 17, 31, 32,
 
 /// The grid values of a code row.
 void decode_row(const ActivationCodes& codes, int64_t i, float* out) {
-  const RowConstants& row = codes.constants[static_cast<size_t>(i)];
-  for (int64_t j = 0; j < codes.cols; ++j)
+  for (int64_t j = 0; j < codes.cols; ++j) {
+    const int64_t block = codes.block == 0 ? 0 : j / codes.block;
+    const RowConstants& row = codes.constants[static_cast<size_t>(i * codes.blocks() + block)];
     out[j] = static_cast<float>(codes.row(i)[j] - row.offset) * row.scale;
+  }
 }
 
 /// L^-1 of the codes, run by run, with the transforms that apply() uses.
@@ -199,6 +201,28 @@ TEST(Encode, ValuesThatAreNotFiniteBecomeCodes) {
   }
 }
 
+TEST(Encode, BlocksOfColumnsHaveScalesAndSumsOfTheirOwn) {
+  for (const int block : {8, 64, 72, 256}) {
+    TokenSpec spec = spec_of("haar", "fraction");
+    spec.quantizer.block = block;
+    const TokenQuantizer quantizer(spec);
+    const Matrix x = random_matrix(70, 136);
+    ActivationCodes codes;
+    quantizer.encode(x.view(), 0, {}, codes);
+    Matrix simulated = x;
+    quantizer.apply(simulated.view());
+    EXPECT_LT(largest_difference(reconstructed(codes), simulated), 1e-5) << block;
+    ASSERT_EQ(codes.blocks(), (136 + block - 1) / block);
+    for (int64_t i = 0; i < codes.rows; ++i)
+      for (int64_t b = 0; b < codes.blocks(); ++b) {
+        int32_t sum = 0;
+        for (int64_t j = b * block; j < std::min<int64_t>(136, (b + 1) * block); ++j)
+          sum += codes.row(i)[j];
+        ASSERT_EQ(codes.constants[static_cast<size_t>(i * codes.blocks() + b)].sum, sum);
+      }
+  }
+}
+
 TEST(Encode, RefusesWhatItCannotDo) {
   ActivationCodes codes;
   const Matrix x = random_matrix(4, 64);
@@ -206,7 +230,7 @@ TEST(Encode, RefusesWhatItCannotDo) {
   EXPECT_FALSE(off.can_encode());
   EXPECT_THROW(off.encode(x.view(), 0, {}, codes), std::invalid_argument);
   TokenSpec blocks = spec_of("identity", "uniform");
-  blocks.quantizer.block = 64;
+  blocks.quantizer.block = 60;
   EXPECT_FALSE(TokenQuantizer(blocks).can_encode());
   EXPECT_THROW(TokenQuantizer(blocks).encode(x.view(), 0, {}, codes), std::invalid_argument);
   const TokenQuantizer plain(spec_of("identity", "uniform"));
@@ -272,7 +296,9 @@ void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool
   for (size_t i = 0; i < acc.size(); ++i) {
     const size_t row = i / 64, j = i % 64;
     if (static_cast<int64_t>(j) < columns)
-      real[i] = panel.scale[j] * static_cast<float>(acc[i] - 8 * codes.constants[row].sum);
+      real[i] = codes.constants[row].scale * panel.scale[j] *
+                static_cast<float>(acc[i] - 8 * codes.constants[row].sum -
+                                   codes.constants[row].offset * panel.sum[j]);
   }
   const Matrix expected = expected_outputs(quantizer, x, panel, add ? &before : nullptr);
   Matrix wide(tokens, columns + 64), wide_scaled(tokens, columns + 64);
@@ -287,7 +313,7 @@ void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool
     const int64_t at = run.first_row * 64;
     decode_panel(codes, run, acc.data() + at, constants, y.rows_from(run.first_token, run.rows),
                  add, stream);
-    decode_panel(codes, run, real.data() + at, {panel.scaled_sum.data(), panel.bias.data()},
+    decode_panel(run, real.data() + at, panel.bias.data(),
                  scaled.rows_from(run.first_token, run.rows), add);
   }
   double largest = 1;

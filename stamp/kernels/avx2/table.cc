@@ -52,6 +52,7 @@ constinit const KernelTable kAvx2Kernels = {
     .snap_to_grid = snap_to_grid,
     .decode_s32 = decode_s32,
     .decode_f32 = decode_f32,
+    .add_scaled_s32 = add_scaled_s32,
     .unpack_panel = unpack_panel,
     .kv_scores = kv_scores,
     .kv_weights = kv_weights,

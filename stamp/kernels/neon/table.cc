@@ -52,6 +52,7 @@ constinit const KernelTable kNeonKernels = {
     .snap_to_grid = snap_to_grid,
     .decode_s32 = decode_s32,
     .decode_f32 = decode_f32,
+    .add_scaled_s32 = add_scaled_s32,
 };
 
 }  // namespace stamp

@@ -35,7 +35,6 @@ inline RowTerms terms_of(const RowConstants& row, int level, int32_t weight_bias
 inline Vec centered(const int32_t* acc, const RowTerms& row) {
   return to_float(add_32(load_int(acc), broadcast_int(row.start)));
 }
-inline Vec centered(const float* acc, const RowTerms&) { return load(acc); }
 
 /// One vector of columns.
 template <class Sum>
@@ -45,10 +44,7 @@ struct Slice {
   int64_t ldy;
   Vec column_scale, column_sum, bias;
 
-  Vec real(int64_t i, const RowTerms& row) const {
-    return fma(centered(acc + i * kDecodeColumns, row), broadcast(row.scale),
-               broadcast(row.offset) * column_sum);
-  }
+  Vec real(int64_t i, const RowTerms& row) const { return scaled(acc + i * kDecodeColumns, row); }
   template <Write W>
   void write(int64_t i, Vec value) const {
     float* out = y + i * ldy;
@@ -57,6 +53,14 @@ struct Slice {
       stream(out, result);
     else
       store(out, W == Write::kAdd ? load(out) + result : result);
+  }
+
+ private:
+  Vec scaled(const int32_t* sums, const RowTerms& row) const {
+    return fma(centered(sums, row), broadcast(row.scale), broadcast(row.offset) * column_sum);
+  }
+  Vec scaled(const float* sums, const RowTerms& row) const {
+    return load(sums) * broadcast(row.scale);
   }
 };
 
@@ -83,6 +87,11 @@ struct Panel {
   const float *column_scale, *column_sum, *bias;
   float* y;
   int64_t ldy;
+
+  RowTerms terms(int64_t row, int level) const {
+    if (!constants) return {kRootPowers.value[level], 0, 0};
+    return terms_of(constants[row], level, weight_bias);
+  }
 };
 
 template <class Sum>
@@ -100,8 +109,7 @@ void decode_short_runs(const Panel<Sum>& p) {
     const int64_t count = p.rows - first < kGroup ? p.rows - first : kGroup;
     RowTerms terms[kGroup];
     for (int64_t i = 0; i < count; ++i)
-      terms[i] = terms_of(p.constants[first + i], i % kRun == 0 ? L : __builtin_ctzll(i) + 1,
-                          p.weight_bias);
+      terms[i] = p.terms(first + i, i % kRun == 0 ? L : __builtin_ctzll(i) + 1);
     for (int64_t c = 0; c < kDecodeColumns; c += kWidth) {
       const Slice<Sum> slice = slice_of(p, first, c);
       for (int64_t i = 0; i < count; i += kRun)
@@ -118,19 +126,17 @@ void decode_long_runs(const Panel<Sum>& p) {
   float right[kMaxLevels][kDecodeColumns];
   const int64_t run = int64_t{1} << p.levels;
   for (int64_t first = 0; first < p.rows; first += kGroup) {
-    const RowConstants* constants = p.constants + first;
     RowTerms terms[kGroup];
-    for (int64_t i = 1; i < kGroup; ++i)
-      terms[i] = terms_of(constants[i], __builtin_ctzll(i) + 1, p.weight_bias);
+    for (int64_t i = 1; i < kGroup; ++i) terms[i] = p.terms(first + i, __builtin_ctzll(i) + 1);
     const int64_t place = first & (run - 1);
     const int top = place == 0 ? p.levels : __builtin_ctzll(place);
-    terms[0] = terms_of(constants[0], p.levels, p.weight_bias);
+    terms[0] = p.terms(first, p.levels);
     for (int64_t c = 0; c < kDecodeColumns; c += kWidth) {
       const Slice<Sum> slice = slice_of(p, first, c);
       Vec a = place == 0 ? slice.real(0, terms[0]) : load(right[top] + c);
       for (int level = top - 1; level >= L; --level) {
         const int64_t i = int64_t{1} << level;
-        const Vec d = slice.real(i, terms_of(constants[i], level + 1, p.weight_bias));
+        const Vec d = slice.real(i, p.terms(first + i, level + 1));
         store(right[level] + c, a - d);
         a = a + d;
       }
@@ -165,13 +171,55 @@ void decode_s32(const int32_t* acc, const RowConstants* constants, int64_t rows,
       past_caches);
 }
 
-void decode_f32(const float* acc, const RowConstants* constants, int64_t rows, int levels,
-                const float* column_sum, const float* bias, float* y, int64_t ldy, int add,
-                int past_caches) noexcept {
+void decode_f32(const float* acc, int64_t rows, int levels, const float* bias, float* y,
+                int64_t ldy, int add, int past_caches) noexcept {
   float ones[kDecodeColumns];
   for (float& one : ones) one = 1;
-  decode<float>({acc, constants, rows, levels, 0, ones, column_sum, bias, y, ldy}, add,
-                past_caches);
+  decode<float>({acc, nullptr, rows, levels, 0, ones, ones, bias, y, ldy}, add, past_caches);
+}
+
+/// Four vectors of columns.
+template <bool kAccumulates>
+void add_scaled_columns(const int32_t* acc, const RowConstants* constants, int64_t rows,
+                        int32_t weight_bias, const float* column_scale, const int32_t* column_sum,
+                        float* out) {
+  constexpr int kVectors = 4;
+  Vec scale[kVectors], sum[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    scale[v] = load(column_scale + v * kWidth);
+    sum[v] = to_float(load_int(column_sum + v * kWidth));
+  }
+  for (int64_t i = 0; i < rows; ++i, acc += kDecodeColumns, out += kDecodeColumns) {
+    const RowConstants& row = constants[i];
+    const auto start = broadcast_int(-weight_bias * row.sum);
+    const Vec offset = broadcast(-static_cast<float>(row.offset)), factor = broadcast(row.scale);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec x = to_float(add_32(load_int(acc + v * kWidth), start));
+      const Vec y = fma(offset, sum[v], x) * scale[v];
+      float* at = out + v * kWidth;
+      store(at, kAccumulates ? fma(y, factor, load(at)) : y * factor);
+    }
+  }
+}
+
+template <bool kAccumulates>
+void add_scaled_s32(const int32_t* acc, const RowConstants* constants, int64_t rows,
+                    int32_t weight_bias, const float* column_scale, const int32_t* column_sum,
+                    float* out) {
+  for (int64_t c = 0; c < kDecodeColumns; c += 4 * kWidth)
+    add_scaled_columns<kAccumulates>(acc + c, constants, rows, weight_bias, column_scale + c,
+                                     column_sum + c, out + c);
+}
+
+void add_scaled_s32(const int32_t* acc, const RowConstants* constants, int64_t rows,
+                    int32_t weight_bias, const float* column_scale, const int32_t* column_sum,
+                    float* out, int accumulate) noexcept {
+  if (accumulate)
+    add_scaled_s32<true>(acc, constants, rows, weight_bias, column_scale, column_sum, out);
+  else
+    add_scaled_s32<false>(acc, constants, rows, weight_bias, column_scale, column_sum, out);
 }
 
 }  // namespace
