@@ -83,7 +83,8 @@ TOKENS = {"bos_token": "<|begin|>", "eos_token": "<|end|>", "tools": None, "docu
 
 
 def conversations():
-    for file in ["headers.jinja", "im_blocks.jinja", "thinking.jinja", "brackets.jinja", "plain.jinja"]:
+    for file in ["headers.jinja", "im_blocks.jinja", "thinking.jinja", "steps.jinja", "brackets.jinja", "lines.jinja",
+                 "plain.jinja"]:  # fmt: skip
         for name, messages in {"talk": TALK, "system": SYSTEM + TALK, "one": TALK[:1]}.items():
             for prompt in [True, False]:
                 yield f"{file} {name} {prompt}", file, {**TOKENS, "messages": messages, "add_generation_prompt": prompt}
@@ -111,6 +112,9 @@ def conversations():
     for flag in [True, False]:
         yield f"thinking.jinja {flag}", "thinking.jinja", {
             **TOKENS, "messages": thoughts, "add_generation_prompt": True, "think": flag}
+    steps = thoughts[:1] + [{"role": "assistant", "content": None, "thought": None}] + SYSTEM + thoughts[2:]
+    yield "steps.jinja thoughts", "steps.jinja", {**TOKENS, "messages": steps, "add_generation_prompt": False}
+    yield "steps.jinja list", "steps.jinja", {**TOKENS, "messages": thoughts[:2]}
     bad = [{"role": "assistant", "content": 5}, TALK[0]]
     yield "thinking.jinja number", "thinking.jinja", {**TOKENS, "messages": bad}
 

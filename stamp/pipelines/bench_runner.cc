@@ -93,9 +93,12 @@ void repeat_block(KvCache& cache, int64_t layers, int64_t tokens) {
 BenchRunner::BenchRunner(const BenchOptions& options, const Recipe& recipe,
                          std::shared_ptr<const ModelSource> source)
     : options_(options),
-      model_(timed(
-          side_.load_seconds,
-          [&] { return make_model(source, {.recipe = recipe, .execution = options.execution}); })),
+      model_(timed(side_.load_seconds,
+                   [&] {
+                     return make_model(source, {.recipe = recipe,
+                                                .calibration = &source->stored_calibration(),
+                                                .execution = options.execution});
+                   })),
       logits_(1, model_->config().vocab_size),
       prefill_cache_(model_->make_cache(std::max<int64_t>(options.prefill, 1))),
       decode_cache_(model_->make_cache(options.depth + options.decode * (options.runs + 1) + 1)) {

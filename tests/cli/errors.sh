@@ -2,7 +2,7 @@
 # Wrong usage and broken files: exit codes and one clear line. Usage: errors.sh PROGRAM SOURCE_DIR
 set -uo pipefail
 program=$(realpath "$1")
-source_dir=$2
+source_dir=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -44,5 +44,11 @@ mkdir empty
 expect 1 "empty" verify empty
 echo '{"schema": 1, "wieghts": {}}' > recipe.json
 expect 2 "wieghts" recipe recipe.json
+expect 2 "nothing to store" quantize "$model" --recipe bf16 --out stored
+expect 2 "--out is required" quantize "$model" --recipe w4a8kv8
+expect 2 "empty: exists; --force" quantize "$model" --recipe w4a8kv8 --out empty
+expect 1 "cannot create the folder" quantize "$model" --recipe w4a8kv8 --out nowhere/stored
+expect 1 "broken/config.json" quantize broken --recipe w4a8kv8 --out stored
+[[ ! -e stored && ! -e stored.partial ]] || { echo "a refused command left something behind"; exit 1; }
 ((failures == 0)) || exit 1
 echo "all as expected"

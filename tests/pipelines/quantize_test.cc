@@ -14,6 +14,7 @@
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/models/model.h"
+#include "stamp/pipelines/bench_runner.h"
 #include "stamp/pipelines/quantize_shard.h"
 #include "stamp/pipelines/work_directory.h"
 #include "tests/io/test_files.h"
@@ -170,6 +171,7 @@ TEST_F(Quantize, CalibratedAndCenteredModelsKeepTheirStatistics) {
   recipe.center = "none";  // the plain biases are there as well
   EXPECT_NO_THROW(
       make_model(source, {.recipe = recipe, .calibration = &source->stored_calibration()}));
+  EXPECT_NO_THROW(BenchRunner({.model = out, .prefill = 8}, recipe, source));
 }
 
 TEST_F(Quantize, CenteredBiasesAddTheMeanThroughTheUnroundedWeight) {

@@ -129,7 +129,7 @@ TEST(Jinja, DeepSourcesAreErrors) {
 }
 
 TEST(Jinja, EveryPrefixOfATemplateIsHandled) {
-  for (const char* file : {"headers.jinja", "im_blocks.jinja", "thinking.jinja"}) {
+  for (const char* file : {"headers.jinja", "im_blocks.jinja", "steps.jinja", "thinking.jinja"}) {
     const std::string source = read_file(kFolder / file);
     ASSERT_GT(source.size(), 1000u);
     for (size_t length = 0; length < source.size(); length += 7) {
