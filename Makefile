@@ -3,11 +3,13 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-arm build bench peers deps check clean
+.PHONY: help demo test test-arm asan tsan build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
+	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
+	@echo "make tsan   the same under the thread sanitizer (clang)"
 	@echo "make build  only build: the program is $(BUILD)/stamp"
 	@echo "make bench  build and run the micro benchmarks"
 	@echo "make peers  build and compare speed with llama.cpp, OpenVINO and PyTorch (installed outside the tree)"
@@ -34,6 +36,13 @@ test: deps build
 test-arm:
 	@tools/install_deps.sh arm
 	@tools/test_arm.sh $(BUILD)-arm
+
+asan tsan:
+	@tools/install_deps.sh $@
+	@cmake --preset $@ $(LAUNCHER) > build-$@.log 2>&1 || { cat build-$@.log; exit 1; }
+	@rm -f build-$@.log
+	@cmake --build build-$@ -j $(JOBS)
+	@ctest --preset $@ -j $(JOBS)
 
 bench: deps build
 	@cmake --build $(BUILD) --target kernels_bench integer_bench quant_bench attention_bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; asks apt only for what is missing. With the argument "arm"
-# also those of `make test-arm`.
+# also those of `make test-arm`, with "tsan" those of `make tsan`.
 set -euo pipefail
 
 packages=(
@@ -11,6 +11,7 @@ packages=(
 )
 
 [[ ${1:-} == arm ]] && packages+=(g++-aarch64-linux-gnu qemu-user googletest)
+[[ ${1:-} == tsan ]] && packages+=(clang-19 libclang-rt-19-dev libomp-19-dev)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -178,12 +178,13 @@ inline __m512 widen_u8(const uint8_t* p) {
       _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 
-/// 16 sums of one or two planes.
+/// Sums of one or two planes, of `lanes` only.
 template <int kPlanes>
-inline __m512 plane_sums(const int32_t* high, const int32_t* low) {
-  const __m512 x = _mm512_cvtepi32_ps(_mm512_loadu_si512(high));
+inline __m512 plane_sums(const int32_t* high, const int32_t* low, __mmask16 lanes = 0xffff) {
+  const __m512 x = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(lanes, high));
   if (kPlanes == 1) return x;
-  return _mm512_fmadd_ps(x, _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(_mm512_loadu_si512(low)));
+  return _mm512_fmadd_ps(x, _mm512_set1_ps(256.0f),
+                         _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(lanes, low)));
 }
 
 template <int kPlanes>
@@ -367,7 +368,7 @@ inline void kv_values(const int32_t* acc, const float* w_scale, const float* w_o
     for (int64_t j = 0; j < n; j += 16) {
       const int64_t left = n - j;
       const __mmask16 lanes = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
-      const __m512 sums = plane_sums<kPlanes>(acc + j, acc + m * 64 + j);
+      const __m512 sums = plane_sums<kPlanes>(acc + j, acc + m * 64 + j, lanes);
       const __m512 y = _mm512_maskz_loadu_ps(lanes, out + j);
       _mm512_mask_storeu_ps(out + j, lanes,
                             _mm512_add_ps(y, _mm512_fmsub_ps(factor, sums, offset)));
