@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "command.h"
 #include "stamp/pipelines/bench.h"
+#include "stamp/pipelines/image_bench.h"
 #include "stamp/pipelines/synthetic_model.h"
 
 namespace stamp::cli {
@@ -24,8 +26,28 @@ Recipe bench_recipe(const std::string& name, const BenchFlags& flags) {
   return recipe;
 }
 
+bool is_image_shape(const std::string& name) {
+  const std::vector<std::string> names = image_shape_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void run_image_bench(const BenchFlags& flags) {
+  const BenchOptions& o = flags.options;
+  if (o.prefill > 0 || o.decode > 0 || o.depth > 0)
+    throw CLI::ValidationError("--shape", "an image model has no --prefill, --decode or --depth");
+  ImageBenchOptions options{.shape = o.shape,
+                            .runs = o.runs,
+                            .compute = usable_compute(o.compute),
+                            .execution = o.execution};
+  options.recipes.push_back(load_recipe(flags.recipe.empty() ? "bf16" : flags.recipe));
+  if (!flags.compared.empty()) options.recipes.push_back(load_recipe(flags.compared));
+  const ImageBenchResult result = bench_image_step(options);
+  print_result(flags.json, to_json(result, options), to_text(result, options));
+}
+
 void run_bench(BenchFlags& flags, int& exit_code) {
   BenchOptions& o = flags.options;
+  if (is_image_shape(o.shape)) return run_image_bench(flags);
   const bool has_model = !o.model.empty() || !o.shape.empty();
   if (!has_model && !o.linear) throw CLI::RequiredError("MODEL, --shape or --linear");
   if (has_model && o.prefill == 0 && o.decode == 0) o.prefill = 2048;
@@ -45,7 +67,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   auto* model = app.add_option("MODEL", o.model, "Hugging Face model directory");
   model->check(CLI::ExistingDirectory);
   app.add_option("--shape", o.shape,
-                 fmt::format("random weights: {} or a config.json", fmt::join(shape_names(), ", ")))
+                 fmt::format("random weights: {} (language), {} (one image step), or a config.json",
+                             fmt::join(shape_names(), ", "), fmt::join(image_shape_names(), ", ")))
       ->excludes(model);
   app.add_option("--prefill", o.prefill, "tokens of one pass (2048 unless --decode is given)");
   app.add_option("--decode", o.decode, "single tokens of one run");

@@ -1,14 +1,17 @@
 #include <memory>
 
-#include "command.h"
+#include "image_flags.h"
 #include "stamp/core/error.h"
 #include "stamp/pipelines/compare.h"
+#include "stamp/pipelines/image_compare.h"
 
 namespace stamp::cli {
 namespace {
 
 struct Flags {
   CompareOptions options;
+  ImageFlags image;
+  int64_t teacher_prompts = 4;
   std::string preset, bos = "every";
   std::vector<std::string> bits;
   std::vector<int> weights = {16}, activations = {4}, kv = {16};
@@ -37,7 +40,25 @@ std::vector<BitSetting> bit_settings(const Flags& flags) {
   return settings;
 }
 
+void run_images(Flags& flags) {
+  ImageCompareOptions options{.image = flags.image.options,
+                              .recipes = flags.options.recipes,
+                              .high_tokens = flags.options.high_tokens,
+                              .teacher_prompts = flags.teacher_prompts};
+  options.image.pipeline = flags.options.model;
+  options.image.compute = usable_compute(options.image.compute);
+  const ImageComparison comparison = compare_images(options);
+  const Json json = to_json(comparison);
+  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
+  print_result(flags.json, json, to_text(comparison));
+}
+
 void run(CLI::App& app, Flags& flags) {
+  if (flags.preset == "paper-lvm" ||
+      std::filesystem::exists(flags.options.model / "model_index.json")) {
+    finish_image_flags(flags.image);
+    return run_images(flags);
+  }
   if (flags.preset == "demo") apply_demo_preset(app, flags);
   CompareOptions& options = flags.options;
   if (options.text.empty())
@@ -62,8 +83,10 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("MODEL", options.model, "Hugging Face model directory")
       ->required()
       ->check(CLI::ExistingDirectory);
-  app.add_option("--preset", flags->preset, "demo: the bundled model's grid; other flags override")
-      ->check(CLI::IsMember({"demo"}));
+  app.add_option("--preset", flags->preset,
+                 "demo: the bundled model's grid; paper-lvm: of an image pipeline; other flags "
+                 "override")
+      ->check(CLI::IsMember({"demo", "paper-lvm"}));
   app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");
@@ -96,6 +119,14 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("--out", flags->report, "write a self-contained HTML report");
   app.add_option("--json-out", flags->json_file, "also write the JSON to a file");
   app.add_flag("--json", flags->json, "print JSON");
+  auto* image = app.add_option_group("image pipelines");
+  add_image_flags(*image, flags->image);
+  image
+      ->add_option("--teacher-prompts", flags->teacher_prompts,
+                   "prompts also measured step by step on the reference's latents")
+      ->capture_default_str();
+  add_compute(*image, "--compute", flags->image.options.compute,
+              "what unquantized products of image models are computed in");
   app.callback([&app, flags, &exit_code] {
     run(app, *flags);
     exit_code = 0;

@@ -17,6 +17,7 @@ void add_chat(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
+void add_image(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_recipe(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);

@@ -24,6 +24,8 @@ constexpr std::array kCommands = {
             stamp::cli::add_eval},
     Command{"generate", "continue a prompt", stamp::cli::add_generate},
     Command{"chat", "converse with a model that has a chat template", stamp::cli::add_chat},
+    Command{"image", "draw pictures for prompts with a diffusion transformer",
+            stamp::cli::add_image},
     Command{"quantize", "store a model's weights in the codes of a recipe",
             stamp::cli::add_quantize},
     Command{"bench", "time the prefill of a model", stamp::cli::add_bench},

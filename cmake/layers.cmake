@@ -5,7 +5,7 @@ function(stamp_layer name)
     list(FILTER sources EXCLUDE REGEX "/kernels/(avx|amx|neon)[a-z0-9_]*/")
   endif()
   if(STAMP_KERNELS_ONLY)
-    list(FILTER sources EXCLUDE REGEX "/io/sha256.cc$")  # needs OpenSSL; only files of models are hashed
+    list(FILTER sources EXCLUDE REGEX "/io/(sha256|image_file).cc$")  # need libraries of the target system
   endif()
   add_library(stamp_${name} STATIC ${sources})
   target_include_directories(stamp_${name} PUBLIC ${CMAKE_SOURCE_DIR})

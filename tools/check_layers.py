@@ -15,8 +15,9 @@ ALLOWED = {
     "quant": ["core", "kernels", "io/json.h"],
     "nn": ["core", "kernels", "quant", "io/hf_config.h", "io/mmap.h"],
     "text": ["core", "io"],
+    "diffusion": ["core", "io"],
     "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h"],
-    "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "models"],
+    "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "diffusion", "models"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]((?:stamp|cli|tests)/[^>"]+)[>"]')
 

@@ -1,26 +1,18 @@
 #include "stamp/models/weights.h"
 
 #include "stamp/core/error.h"
+#include "stamp/models/checked_tensor.h"
 
 namespace stamp {
 
 const TensorView& checked_tensor(const ModelSource& source, const std::string& name,
                                  const Shape& shape) {
-  const TensorView& tensor = source.weights().at(name);
-  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16)
-    throw_runtime("{}: tensor {}: expected F32, F16 or BF16, got {}", source.directory().string(),
-                  name, dtype_name(tensor.dtype));
-  if (tensor.shape != shape)
-    throw_runtime("{}: tensor {}: expected shape {}, got {}; config.json and weights do not agree",
-                  source.directory().string(), name, to_string(shape), to_string(tensor.shape));
-  return tensor;
+  return checked_tensor(source.weights(), source.directory(), name, shape);
 }
 
 std::vector<float> checked_vector(const ModelSource& source, const std::string& name,
                                   int64_t size) {
-  std::vector<float> values(static_cast<size_t>(size));
-  to_f32(checked_tensor(source, name, {size}), 0, values);
-  return values;
+  return checked_vector(source.weights(), source.directory(), name, size);
 }
 
 namespace {

@@ -1,10 +1,10 @@
 #include "stamp/nn/onednn.h"
 
-#include <dnnl.hpp>
 #include <unordered_map>
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
+#include "stamp/nn/onednn_engine.h"
 
 namespace stamp {
 namespace {
@@ -32,21 +32,8 @@ dnnl::cpu_isa limit_of(Isa isa) {
   return dnnl::cpu_isa::all;
 }
 
-/// The engine, made once, after oneDNN has been told which instruction set the program uses.
-dnnl::engine& engine() {
-  static dnnl::engine instance = [] {
-    dnnl::set_max_cpu_isa(limit_of(active_isa()));
-    return dnnl::engine(dnnl::engine::kind::cpu, 0);
-  }();
-  return instance;
-}
-
 memory::data_type type_of(DType dtype) {
   return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
-}
-
-memory view_of(const memory::desc& layout, const void* data) {
-  return memory(layout, engine(), const_cast<void*>(data));  // oneDNN has no read-only memory
 }
 
 void run(const DenseOperand& x, const DenseOperand& weight, const float* bias, FloatView out) {
@@ -56,17 +43,26 @@ void run(const DenseOperand& x, const DenseOperand& weight, const float* bias, F
   const memory::desc row({1, out.cols}, memory::data_type::f32, memory::format_tag::ab);
   const dnnl::matmul::desc operation = bias ? dnnl::matmul::desc(source, weights, row, result)
                                             : dnnl::matmul::desc(source, weights, result);
-  const dnnl::matmul primitive(dnnl::matmul::primitive_desc(operation, engine()));
-  std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, view_of(source, x.data)},
-                                               {DNNL_ARG_WEIGHTS, view_of(weights, weight.data)},
-                                               {DNNL_ARG_DST, view_of(result, out.data)}};
-  if (bias) arguments.emplace(DNNL_ARG_BIAS, view_of(row, bias));
-  dnnl::stream stream(engine());
+  const dnnl::matmul primitive(dnnl::matmul::primitive_desc(operation, onednn_engine()));
+  std::unordered_map<int, memory> arguments = {
+      {DNNL_ARG_SRC, onednn_view(source, x.data)},
+      {DNNL_ARG_WEIGHTS, onednn_view(weights, weight.data)},
+      {DNNL_ARG_DST, onednn_view(result, out.data)}};
+  if (bias) arguments.emplace(DNNL_ARG_BIAS, onednn_view(row, bias));
+  dnnl::stream stream(onednn_engine());
   primitive.execute(stream, arguments);
   stream.wait();
 }
 
 }  // namespace
+
+dnnl::engine& onednn_engine() {
+  static dnnl::engine instance = [] {
+    dnnl::set_max_cpu_isa(limit_of(active_isa()));
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return instance;
+}
 
 void onednn_matmul_transposed(const DenseOperand& x, const DenseOperand& weight, const float* bias,
                               FloatView out) {

@@ -1,5 +1,5 @@
 #pragma once
-// The one place that talks to oneDNN.
+// Matrix products of oneDNN (convolutions of it: convolution.h).
 #include "stamp/core/tensor.h"
 
 namespace stamp {

@@ -1,12 +1,11 @@
 #include "stamp/pipelines/bench_runner.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "stamp/core/error.h"
 #include "stamp/core/rng.h"
+#include "stamp/io/temporary_directory.h"
 #include "stamp/models/weights.h"
 #include "stamp/pipelines/synthetic_model.h"
 
@@ -14,25 +13,6 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kBlock = 64;
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = std::filesystem::temp_directory_path() / "stamp-bench-XXXXXX";
-    if (!mkdtemp(name.data())) throw_runtime("{}: cannot make a temporary directory", name);
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::vector<int32_t> random_ids(int64_t count, int64_t vocab) {
   Rng rng(0);

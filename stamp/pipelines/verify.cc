@@ -18,7 +18,9 @@ struct Kind {
   std::string_view name;
   void (*run)(const fs::path& directory, VerifyCase& result);
 };
-constexpr Kind kKinds[] = {{"llm", verify_llm}, {"tok", verify_tokenizer}};
+constexpr Kind kKinds[] = {{"llm", verify_llm},         {"tok", verify_tokenizer},
+                           {"sched", verify_scheduler}, {"enc", verify_encoder},
+                           {"diff", verify_diffusion},  {"pipe", verify_pipeline}};
 
 struct Job {
   std::string name;

@@ -13,6 +13,19 @@ void fail(VerifyCase& result, const std::string& message) {
   result.status = VerifyCase::Status::kFailed;
 }
 
+std::vector<float> read_values(const TensorView& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.size()));
+  if (tensor.dtype == DType::kI64)
+    std::copy_n(tensor.as<int64_t>(), values.size(), values.begin());
+  else if (tensor.dtype == DType::kI32)
+    std::copy_n(tensor.as<int32_t>(), values.size(), values.begin());
+  else if (tensor.dtype == DType::kU8)
+    std::copy_n(tensor.as<uint8_t>(), values.size(), values.begin());
+  else
+    to_f32(tensor, 0, values);
+  return values;
+}
+
 namespace {
 
 double relative_error(std::span<const float> got, std::span<const float> want) {

@@ -18,6 +18,8 @@ void check_equal(VerifyCase& result, const std::string& tensor, std::span<const 
                  std::span<const int32_t> want);
 void check_equal(VerifyCase& result, const std::string& what, const std::string& got,
                  const std::string& want);
+/// All elements of a floating-point or integer tensor, as fp32.
+std::vector<float> read_values(const TensorView& tensor);
 /// The first message is kept, later ones are dropped.
 void fail(VerifyCase& result, const std::string& message);
 
@@ -26,6 +28,14 @@ void fail(VerifyCase& result, const std::string& message);
 void verify_llm(const std::filesystem::path& directory, VerifyCase& result);
 /// DIR/ckpt is a tokenizer, DIR/cases.json holds strings and ids.
 void verify_tokenizer(const std::filesystem::path& directory, VerifyCase& result);
+/// DIR/ckpt holds a scheduler_config.json; the outputs of a run are in DIR/oracle.safetensors.
+void verify_scheduler(const std::filesystem::path& directory, VerifyCase& result);
+/// DIR/ckpt is a text encoder.
+void verify_encoder(const std::filesystem::path& directory, VerifyCase& result);
+/// DIR/ckpt is a diffusion transformer or an autoencoder.
+void verify_diffusion(const std::filesystem::path& directory, VerifyCase& result);
+/// DIR/ckpt is a text-to-image pipeline.
+void verify_pipeline(const std::filesystem::path& directory, VerifyCase& result);
 /// Families of outputs in a file of transforms ("dct", "haar", "wht", "haar2d", ...), sorted.
 std::vector<std::string> transform_families(const std::filesystem::path& file);
 /// All outputs of one family.

@@ -6,8 +6,9 @@
 
 #include "stamp/core/error.h"
 #include "stamp/nn/rope.h"
+#include "stamp/pipelines/alternative_config.h"
 #include "stamp/pipelines/generate.h"
-#include "stamp/pipelines/verify_checks.h"
+#include "stamp/pipelines/verify_recorder.h"
 
 namespace stamp {
 namespace fs = std::filesystem;
@@ -21,19 +22,6 @@ constexpr int64_t kAfterStop =
 
 /// Values by the oracle's names: "embed", "layer_0_out", "final_norm", "logits".
 using Values = std::map<std::string, std::vector<float>>;
-
-class Recorder : public Observer {
- public:
-  explicit Recorder(Values& values) : values_(values) {}
-  void on_hidden(const std::string& name, ConstFloatView x) override {
-    const bool layer = name.starts_with("layers.");
-    std::vector<float>& out = values_[layer ? "layer_" + name.substr(7) + "_out" : name];
-    for (int64_t i = 0; i < x.rows; ++i) out.insert(out.end(), x.row(i), x.row(i) + x.cols);
-  }
-
- private:
-  Values& values_;
-};
 
 std::vector<float> read_floats(const TensorView& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.size()));
@@ -78,14 +66,16 @@ void append_logits(const Model& model, ConstFloatView hidden, ForwardContext& co
 /// Everything that one pass over `input_ids` shows.
 Values run_whole(const Model& model, const std::vector<std::vector<int32_t>>& sequences,
                  Compute compute) {
-  Values values;
-  Recorder recorder(values);
+  Recorder recorder;
+  std::vector<float> logits;
   ForwardContext context{.compute = compute, .observer = &recorder};
   for (const std::vector<int32_t>& ids : sequences) {
     KvCache cache = model.make_cache(static_cast<int64_t>(ids.size()));
     const Matrix hidden = model.forward(ids, cache, context);
-    append_logits(model, hidden.view(), context, values["logits"]);
+    append_logits(model, hidden.view(), context, logits);
   }
+  Values values = recorder.values();
+  values["logits"] = std::move(logits);
   return values;
 }
 
@@ -150,35 +140,9 @@ void check_generation(const Model& model, const Safetensors& oracle, const std::
   }
 }
 
-/// A view of a checkpoint with config_alt.json in the place of config.json; removed at the end.
-class AlternativeView {
- public:
-  explicit AlternativeView(const fs::path& checkpoint) {
-    std::string name = (fs::temp_directory_path() / "stamp-verify-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw_runtime("verify: cannot make a temporary directory {}", name);
-    path_ = name;
-    for (const fs::directory_entry& entry : fs::directory_iterator(checkpoint)) {
-      const fs::path file = entry.path().filename();
-      if (file == "config.json") continue;
-      const fs::path target = file == "config_alt.json" ? "config.json" : file;
-      fs::create_symlink(fs::absolute(entry.path()), path_ / target);
-    }
-  }
-  ~AlternativeView() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  AlternativeView(const AlternativeView&) = delete;
-  AlternativeView& operator=(const AlternativeView&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 void check_alternative_config(const fs::path& checkpoint, const Safetensors& oracle,
                               VerifyCase& result) {
-  const AlternativeView view(checkpoint);
+  const AlternativeConfig view(checkpoint);
   const auto model = make_model(ModelSource::open(view.path()));
   const Values values = run_whole(*model, read_ids(oracle, "input_ids"), Compute::kF32);
   check_close(result, "logits with config_alt.json", values.at("logits"),

@@ -5,6 +5,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/text/byte_alphabet.h"
+#include "stamp/text/unicode.h"
 
 namespace stamp {
 namespace {
@@ -29,11 +30,19 @@ struct Candidate {
 
 }  // namespace
 
-Bpe::Bpe(Vocabulary vocabulary, const std::vector<std::pair<std::string, std::string>>& merges,
-         bool ignore_merges)
-    : vocabulary_(std::move(vocabulary)), ignore_merges_(ignore_merges) {
-  for (size_t byte = 0; byte < byte_ids_.size(); ++byte)
-    byte_ids_[byte] = id_of(spell_bytes(std::string(1, static_cast<char>(byte))), "byte");
+std::string byte_token(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
+
+Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, const BpeOptions& options)
+    : vocabulary_(std::move(vocabulary)), options_(options) {
+  if (options_.characters && !options_.byte_fallback && options_.unknown < 0)
+    throw_runtime("tokenizer: there is no token for unknown characters");
+  for (size_t i = 0; i < byte_ids_.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(i);
+    if (!options_.characters)
+      byte_ids_[i] = id_of(spell_bytes(std::string(1, static_cast<char>(byte))), "byte");
+    else if (options_.byte_fallback)
+      byte_ids_[i] = id_of(byte_token(byte), "byte");
+  }
   merges_.reserve(merges.size());
   int32_t rank = 0;
   for (const auto& [left, right] : merges) {
@@ -56,25 +65,49 @@ const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& ids) const {
-  if (ignore_merges_) {
-    const auto whole = vocabulary_.find(spell_bytes(piece));
+  if (options_.ignore_merges) {
+    const auto whole =
+        vocabulary_.find(options_.characters ? std::string(piece) : spell_bytes(piece));
     if (whole != vocabulary_.end()) {
       ids.push_back(whole->second);
       return;
     }
   }
-  merge_symbols(piece, ids);
+  merge_symbols(first_symbols(piece), ids);
 }
 
-void Bpe::merge_symbols(std::string_view piece, std::vector<int32_t>& ids) const {
-  if (piece.size() > size_t{std::numeric_limits<int32_t>::max()})
-    throw_argument("tokenizer: a piece of {} bytes is too long", piece.size());
-  const auto count = static_cast<int32_t>(piece.size());
-  std::vector<Symbol> symbols;
+void Bpe::add_character(std::string_view character, std::vector<int32_t>& symbols) const {
+  const auto found = vocabulary_.find(std::string(character));
+  if (found != vocabulary_.end()) return symbols.push_back(found->second);
+  if (options_.byte_fallback) {
+    for (const char byte : character) symbols.push_back(byte_ids_[static_cast<uint8_t>(byte)]);
+    return;
+  }
+  if (symbols.empty() || symbols.back() != options_.unknown) symbols.push_back(options_.unknown);
+}
+
+std::vector<int32_t> Bpe::first_symbols(std::string_view piece) const {
+  std::vector<int32_t> symbols;
   symbols.reserve(piece.size());
+  for (size_t at = 0; at < piece.size();) {
+    const size_t bytes = options_.characters ? decode_utf8(piece, at).bytes : 1;
+    if (options_.characters)
+      add_character(piece.substr(at, bytes), symbols);
+    else
+      symbols.push_back(byte_ids_[static_cast<uint8_t>(piece[at])]);
+    at += bytes;
+  }
+  return symbols;
+}
+
+void Bpe::merge_symbols(std::span<const int32_t> first, std::vector<int32_t>& ids) const {
+  if (first.size() > size_t{std::numeric_limits<int32_t>::max()})
+    throw_argument("tokenizer: a piece of {} symbols is too long", first.size());
+  const auto count = static_cast<int32_t>(first.size());
+  std::vector<Symbol> symbols;
+  symbols.reserve(first.size());
   for (int32_t i = 0; i < count; ++i)
-    symbols.push_back({byte_ids_[static_cast<uint8_t>(piece[static_cast<size_t>(i)])], i - 1,
-                       i + 1 < count ? i + 1 : -1});
+    symbols.push_back({first[static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1});
   const auto at = [&](int32_t i) -> Symbol& { return symbols[static_cast<size_t>(i)]; };
 
   std::priority_queue<Candidate> queue;

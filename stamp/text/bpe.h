@@ -2,6 +2,7 @@
 // Byte-pair encoding: merging neighbours by rank (Sennrich et al. 2016).
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -10,18 +11,30 @@
 
 namespace stamp {
 
-/// Token text, as spelled by the byte alphabet, to id.
+/// Token text, as spelled by the byte alphabet (of tokens made of characters: plain), to id.
 using Vocabulary = std::unordered_map<std::string, int32_t>;
+
+/// Token of one byte where bytes are a fallback: "<0x0A>".
+std::string byte_token(uint8_t byte);
+
+/// In order of rank.
+using Merges = std::vector<std::pair<std::string, std::string>>;
+
+struct BpeOptions {
+  bool ignore_merges = false;  // a piece that is a token is taken whole
+  bool characters = false;     // merging starts from characters, not from bytes; then:
+  int32_t unknown = -1;        // id of a character that the vocabulary lacks, neighbours as one
+  bool byte_fallback = false;  // such a character becomes the tokens of its bytes, "<0x0A>"
+};
 
 class Bpe {
  public:
-  /// `merges` in order of rank. Throws std::runtime_error when a byte, a part of a merge or its
-  /// result is not in the vocabulary. `ignore_merges`: a piece that is a token is taken whole.
-  Bpe(Vocabulary vocabulary, const std::vector<std::pair<std::string, std::string>>& merges,
-      bool ignore_merges);
+  /// Throws std::runtime_error when a byte (of bytes, and of byte_fallback), a part of a merge or
+  /// its result is not in the vocabulary, or when there is nothing for unknown characters.
+  Bpe(Vocabulary vocabulary, const Merges& merges, const BpeOptions& options);
 
-  /// Appends the ids of one piece of raw bytes: repeatedly merges the leftmost of the neighbours
-  /// with the lowest rank. O(n log n).
+  /// Appends the ids of one piece of text (of raw bytes unless `characters`): repeatedly merges the
+  /// leftmost of the neighbours with the lowest rank. O(n log n).
   void encode(std::string_view piece, std::vector<int32_t>& ids) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
@@ -35,12 +48,14 @@ class Bpe {
   };
   int32_t id_of(const std::string& token, const char* role) const;
   const Merge* find_merge(int32_t left, int32_t right) const;
-  void merge_symbols(std::string_view piece, std::vector<int32_t>& ids) const;
+  std::vector<int32_t> first_symbols(std::string_view piece) const;
+  void add_character(std::string_view character, std::vector<int32_t>& symbols) const;
+  void merge_symbols(std::span<const int32_t> symbols, std::vector<int32_t>& ids) const;
 
   Vocabulary vocabulary_;
   std::array<int32_t, 256> byte_ids_;
   std::unordered_map<uint64_t, Merge, PairHash> merges_;
-  bool ignore_merges_;
+  BpeOptions options_;
 };
 
 }  // namespace stamp

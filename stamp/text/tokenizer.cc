@@ -1,15 +1,18 @@
 #include "stamp/text/tokenizer.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <cmath>
+#include <optional>
 
 #include "stamp/core/error.h"
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
 #include "stamp/text/byte_alphabet.h"
+#include "stamp/text/sentencepiece_file.h"
 #include "stamp/text/split_regex.h"
 #include "stamp/text/tokenizer_file.h"
 #include "stamp/text/unicode.h"
+#include "stamp/text/unigram.h"
 
 namespace stamp {
 namespace {
@@ -33,31 +36,68 @@ std::vector<SplitRegex> compile(const std::vector<std::string>& patterns) {
   return result;
 }
 
+BpeOptions bpe_options(const TokenizerSpec& spec) {
+  return {.ignore_merges = spec.ignore_merges,
+          .characters = spec.model == TokenModel::kCharacterBpe,
+          .unknown = spec.unknown,
+          .byte_fallback = spec.byte_fallback};
+}
+
+Unigram make_unigram(const TokenizerSpec& spec) {
+  std::vector<Unigram::Piece> pieces;
+  for (const auto& [text, id] : spec.vocabulary)
+    if (const double score = spec.scores[static_cast<size_t>(id)]; !std::isnan(score))
+      pieces.push_back({text, score, id});
+  return Unigram(std::move(pieces), spec.unknown);
+}
+
+std::optional<std::filesystem::path> sentencepiece_model(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const char* name : {"spiece.model", "tokenizer.model"})
+    if (std::filesystem::exists(directory / name, ignored)) return directory / name;
+  return std::nullopt;
+}
+
+/// The byte of a token such as "<0x0A>".
+std::optional<char> fallback_byte(const TokenizerSpec& spec, const std::string& token) {
+  if (!spec.byte_fallback || token.size() != 6) return std::nullopt;
+  for (int byte = 0; byte < 256; ++byte)
+    if (token == byte_token(static_cast<uint8_t>(byte))) return static_cast<char>(byte);
+  return std::nullopt;
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
-  explicit Impl(TokenizerSpec spec)
-      : nfc(spec.nfc),
+  explicit Impl(TokenizerSpec given)
+      : spec(std::move(given)),
         added(normalized_added_tokens(spec)),
         raw_tokens(select(added, false)),
         normalized_tokens(select(added, true)),
-        splits(compile(spec.split_regexes)),
-        bpe(std::move(spec.vocabulary), spec.merges, spec.ignore_merges),
-        prefix(std::move(spec.prefix)),
-        suffix(std::move(spec.suffix)) {
-    for (const auto& [token, id] : bpe.vocabulary()) bytes_at(id) = spelled_bytes(token);
-    for (const AddedToken& token : added) {
-      bytes_at(token.id) = spelled_bytes(token.content);
-      added_ids.emplace(token.content, token.id);
-    }
+        splits(compile(spec.split_regexes)) {
+    if (spec.model == TokenModel::kUnigram)
+      unigram.emplace(make_unigram(spec));
+    else
+      bpe.emplace(spec.vocabulary, spec.merges, bpe_options(spec));
+    for (const auto& [token, id] : spec.vocabulary) set_text(id, token);
+    for (const AddedToken& token : added) set_text(token.id, token.content);
     special.resize(bytes.size());
     for (const AddedToken& token : added) special[static_cast<size_t>(token.id)] = token.special;
+    spec.merges.clear();
   }
 
-  std::string& bytes_at(int32_t id) {
+  /// What `token` stands for in texts.
+  void set_text(int32_t id, const std::string& token) {
     const auto index = static_cast<size_t>(id);
-    if (index >= bytes.size()) bytes.resize(index + 1);
-    return bytes[index];
+    if (index >= bytes.size()) {
+      bytes.resize(index + 1);
+      is_byte.resize(index + 1);
+    }
+    const auto byte = fallback_byte(spec, token);
+    is_byte[index] = byte.has_value();
+    bytes[index] = spec.model == TokenModel::kByteBpe ? spelled_bytes(token)
+                   : byte                             ? std::string(1, *byte)
+                                                      : replace_all(token, kSpaceMark, " ");
   }
 
   size_t checked(int32_t id) const {
@@ -68,18 +108,38 @@ struct Tokenizer::Impl {
 
   /// Text without added tokens.
   void encode_plain(std::string_view text, std::vector<int32_t>& ids) const {
+    if (spec.spaces != SpaceRule::kKeep) {
+      std::vector<std::string> pieces;
+      apply_space_rule(spec.spaces, text, pieces);
+      for (const std::string& piece : pieces) encode_piece(piece, ids);
+      return;
+    }
     std::vector<std::string_view> pieces{text}, finer;
     for (const SplitRegex& split : splits) {
       finer.clear();
       for (const std::string_view piece : pieces) split.split(piece, finer);
       pieces.swap(finer);
     }
-    for (const std::string_view piece : pieces) bpe.encode(piece, ids);
+    for (const std::string_view piece : pieces) encode_piece(piece, ids);
+  }
+
+  void encode_piece(std::string_view piece, std::vector<int32_t>& ids) const {
+    if (unigram)
+      unigram->encode(piece, ids);
+    else
+      bpe->encode(piece, ids);
+  }
+
+  std::string normalized(std::string_view text) const {
+    std::string result = spec.nfc ? to_nfc(text) : std::string(text);
+    if (spec.charsmap.empty()) return result;
+    return spec.spaces == SpaceRule::kWords ? spec.charsmap.normalize_graphemes(result)
+                                            : spec.charsmap.normalize(result);
   }
 
   /// Text without raw added tokens.
   void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
-    const std::string normal = nfc ? to_nfc(text) : std::string(text);
+    const std::string normal = normalized(text);
     for (const Section& section : normalized_tokens.cut(normal)) {
       if (section.id >= 0)
         ids.push_back(section.id);
@@ -88,16 +148,16 @@ struct Tokenizer::Impl {
     }
   }
 
-  bool nfc;
+  TokenizerSpec spec;
   std::vector<AddedToken> added;
   AddedTokenMatcher raw_tokens, normalized_tokens;
   std::vector<SplitRegex> splits;
-  Bpe bpe;
-  std::vector<int32_t> prefix, suffix;
+  std::optional<Bpe> bpe;
+  std::optional<Unigram> unigram;
   std::vector<std::string> bytes;  // by id; empty where there is no token
+  std::vector<bool> is_byte;       // by id: stands for one byte of a character
   std::vector<bool> special;       // by id
-  std::unordered_map<std::string, int32_t> added_ids;
-  int32_t eos_id = -1;
+  int32_t eos_id = -1, pad_id = -1;
 };
 
 Tokenizer::Tokenizer() = default;
@@ -105,35 +165,73 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
-  TokenizerSpec spec = read_tokenizer_file(directory / "tokenizer.json");
-  const TokenizerConfig config = read_tokenizer_config(directory);
+Tokenizer Tokenizer::make(TokenizerSpec spec, const TokenizerConfig& config,
+                          const std::filesystem::path& directory) {
   apply_config(spec, config, (directory / "tokenizer_config.json").string());
   Tokenizer result;
   result.impl_ = std::make_unique<Impl>(std::move(spec));
   result.impl_->eos_id = result.id_of(config.special_token("eos_token"));
+  result.impl_->pad_id = result.id_of(config.special_token("pad_token"));
   return result;
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  const auto file = directory / "tokenizer.json";
+  if (!std::filesystem::exists(file, ignored) && sentencepiece_model(directory))
+    return load_sentencepiece(directory);
+  return make(read_tokenizer_file(file), read_tokenizer_config(directory), directory);
+}
+
+Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) {
+  const auto file = sentencepiece_model(directory);
+  if (!file)
+    throw_runtime("{}: there is neither spiece.model nor tokenizer.model", directory.string());
+  const TokenizerConfig config = read_tokenizer_config(directory);
+  return make(read_sentencepiece_file(*file, config), config, directory);
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special) const {
   const std::string valid = replace_invalid_utf8(text);
   std::vector<int32_t> ids;
-  if (add_special) ids = impl_->prefix;
+  if (add_special) ids = impl_->spec.prefix;
   for (const Section& section : impl_->raw_tokens.cut(valid)) {
     if (section.id >= 0)
       ids.push_back(section.id);
     else
       impl_->encode_normalized(section.text, ids);
   }
-  if (add_special) ids.insert(ids.end(), impl_->suffix.begin(), impl_->suffix.end());
+  if (add_special) ids.insert(ids.end(), impl_->spec.suffix.begin(), impl_->spec.suffix.end());
   return ids;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
-  std::string bytes;
-  for (const int32_t id : ids)
-    if (!skip_special || !is_special(id)) bytes += impl_->bytes[impl_->checked(id)];
-  return replace_invalid_utf8(bytes);
+  const SpaceRule spaces = impl_->spec.spaces;
+  std::string text, run;  // `run`: of tokens that are single bytes, valid as a whole or not at all
+  const auto end_run = [&] {
+    if (replace_invalid_utf8(run) == run)
+      text += run;
+    else
+      for (size_t i = 0; i < run.size(); ++i) append_utf8(0xFFFD, text);
+    run.clear();
+  };
+  bool first = true;
+  for (const int32_t id : ids) {
+    if (skip_special && is_special(id)) continue;
+    std::string bytes = impl_->bytes[impl_->checked(id)];
+    if (impl_->is_byte[static_cast<size_t>(id)]) {
+      run += bytes;
+      continue;
+    }
+    end_run();
+    // The mark before the first word is no blank of the text.
+    if (first && (spaces == SpaceRule::kWords || spaces == SpaceRule::kCollapse))
+      bytes = replace_all(bytes, " ", "");
+    first = false;
+    text += bytes;
+  }
+  end_run();
+  return replace_invalid_utf8(text);
 }
 
 std::string Tokenizer::token_bytes(int32_t id) const { return impl_->bytes[impl_->checked(id)]; }
@@ -141,16 +239,16 @@ std::string Tokenizer::token_bytes(int32_t id) const { return impl_->bytes[impl_
 bool Tokenizer::is_special(int32_t id) const { return impl_->special[impl_->checked(id)]; }
 
 int32_t Tokenizer::id_of(std::string_view token) const {
-  const std::string key(token);
-  const auto added = impl_->added_ids.find(key);
-  if (added != impl_->added_ids.end()) return added->second;
-  const auto found = impl_->bpe.vocabulary().find(key);
-  return found == impl_->bpe.vocabulary().end() ? -1 : found->second;
+  return stamp::id_of(impl_->spec, std::string(token));
 }
 
-int32_t Tokenizer::bos_id() const { return impl_->prefix.empty() ? -1 : impl_->prefix.front(); }
+int32_t Tokenizer::bos_id() const {
+  return impl_->spec.prefix.empty() ? -1 : impl_->spec.prefix.front();
+}
 
 int32_t Tokenizer::eos_id() const { return impl_->eos_id; }
+
+int32_t Tokenizer::pad_id() const { return impl_->pad_id; }
 
 int64_t Tokenizer::size() const { return static_cast<int64_t>(impl_->bytes.size()); }
 

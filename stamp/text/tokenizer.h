@@ -1,5 +1,6 @@
 #pragma once
-// Byte-level BPE tokenizers (Llama 3, Qwen 2 and kin) from Hugging Face's tokenizer.json.
+// Tokenizers from Hugging Face's tokenizer.json (byte-level BPE of Llama 3, Qwen 2 and kin; Gemma's
+// BPE; T5's unigrams) and from SentencePiece's own model files.
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -12,12 +13,12 @@ namespace stamp {
 
 class Tokenizer {
  public:
-  /// Reads DIR/tokenizer.json, and DIR/tokenizer_config.json if there is one. Supported: model BPE
-  /// with byte-level pre-tokenizer, Split regexes (PCRE2), NFC normaliser, added tokens (lstrip,
-  /// rstrip, single_word, normalized), merges as strings or pairs, `ignore_merges`,
-  /// TemplateProcessing. Everything else in the file that changes ids is a std::runtime_error that
-  /// names key and value.
+  /// Reads DIR/tokenizer.json, else DIR/spiece.model or DIR/tokenizer.model, and
+  /// DIR/tokenizer_config.json if there is one. See tokenizer_file.h and sentencepiece_file.h for
+  /// what is supported; everything else that changes ids is a std::runtime_error that names it.
   static Tokenizer load(const std::filesystem::path& directory);
+  /// The same from DIR/spiece.model or DIR/tokenizer.model even if there is a tokenizer.json.
+  static Tokenizer load_sentencepiece(const std::filesystem::path& directory);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -37,11 +38,15 @@ class Tokenizer {
   int32_t bos_id() const;
   /// Id of tokenizer_config.json's eos_token, else -1.
   int32_t eos_id() const;
+  /// Id of tokenizer_config.json's pad_token, else -1.
+  int32_t pad_id() const;
   /// Largest id + 1.
   int64_t size() const;
 
  private:
   Tokenizer();
+  static Tokenizer make(struct TokenizerSpec spec, const struct TokenizerConfig& config,
+                        const std::filesystem::path& directory);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -54,6 +54,9 @@ void read_config(const ConfigReader& root, TokenizerConfig& config) {
   for (const char* key :
        {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
     if (root.find(key)) config.special_tokens.emplace_back(key, token_text(root, key));
+  config.tokenizer_class = root.text("tokenizer_class").value_or("");
+  constexpr int kMaxExtra = 1 << 16;
+  config.extra_ids = static_cast<int32_t>(root.integer("extra_ids", 0, kMaxExtra).value_or(100));
   config.add_bos_token = root.boolean("add_bos_token");
   config.add_eos_token = root.boolean("add_eos_token");
   if (const auto table = root.object("added_tokens_decoder"))

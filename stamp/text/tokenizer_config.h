@@ -11,6 +11,8 @@
 namespace stamp {
 
 struct TokenizerConfig {
+  std::string tokenizer_class;  // "T5Tokenizer"; empty when absent
+  int32_t extra_ids = 100;      // of T5
   /// Texts by name: bos_token, eos_token, unk_token, ...; those that are null are left out.
   std::vector<std::pair<std::string, std::string>> special_tokens;
   /// When present they replace the template of tokenizer.json.

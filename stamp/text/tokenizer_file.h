@@ -1,5 +1,5 @@
 #pragma once
-// tokenizer.json as plain data.
+// Tokenizer files as plain data.
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -8,26 +8,46 @@
 
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
+#include "stamp/text/charsmap.h"
+#include "stamp/text/space_marks.h"
 #include "stamp/text/tokenizer_config.h"
 
 namespace stamp {
 
+enum class TokenModel { kByteBpe, kCharacterBpe, kUnigram };
+
 struct TokenizerSpec {
+  TokenModel model = TokenModel::kByteBpe;
   Vocabulary vocabulary;
-  std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
+  Merges merges;
+  std::vector<double> scores;  // kUnigram: by id; NaN: not a piece of texts
   bool ignore_merges = false;
-  bool nfc = false;                        // normalize text to form C
+  bool byte_fallback = false;
+  int32_t unknown = -1;
+  bool nfc = false;  // normalize text to form C
+  Charsmap charsmap;
+  SpaceRule spaces = SpaceRule::kKeep;
   std::vector<std::string> split_regexes;  // applied one after the other
   std::vector<AddedToken> added_tokens;
   std::vector<int32_t> prefix, suffix;  // ids that the template puts around a text
 };
 
-/// Reads a byte-level BPE tokenizer. Throws std::runtime_error naming file, key and value for
-/// anything that Tokenizer does not support, and for ids that clash or are no sensible index.
+/// Reads a tokenizer.json: byte-level BPE; BPE of characters whose blanks are marks, with byte
+/// fallback (Gemma); Unigram after a precompiled character map, word by word (T5). Throws
+/// std::runtime_error naming file, key and value for anything that Tokenizer does not support, and
+/// for ids that clash or are no sensible index.
 TokenizerSpec read_tokenizer_file(const std::filesystem::path& path);
 
-/// Adds the tokens of `config` that tokenizer.json lacks; its add_bos_token and add_eos_token, when
+/// Adds the tokens of `config` that the file lacks; its add_bos_token and add_eos_token, when
 /// present, decide what stands before and after a text. Throws like read_tokenizer_file().
 void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std::string& where);
+
+/// Id of an exact token, -1 when there is none.
+int32_t id_of(const TokenizerSpec& spec, const std::string& content);
+/// One id, one text; an added token may repeat an entry of the vocabulary. Throws
+/// std::runtime_error.
+void check_ids(const TokenizerSpec& spec, const std::string& where);
+
+inline constexpr int64_t kMaxTokenId = (int64_t{1} << 22) - 1;  // ids index tables
 
 }  // namespace stamp

@@ -194,6 +194,53 @@ TEST_P(Conformance, SiluAndNorm) {
   }
 }
 
+TEST_P(Conformance, GeluWithAndWithoutGate) {
+  Rng rng(11);
+  for (const int64_t n : kSizes) {
+    const auto x = normals(rng, n, 3.0), up = normals(rng, n);
+    for (const float* factor : {static_cast<const float*>(nullptr), up.data()}) {
+      auto want = x, got = x;
+      spec().gelu_mul(want.data(), factor, want.data(), n);
+      fast().gelu_mul(got.data(), factor, got.data(), n);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const float scale = std::abs(factor ? factor[i] : 1.0f);
+        ASSERT_NEAR(got[i], want[i], 2e-6f * (std::abs(want[i]) + 1e-3f * scale)) << x[i];
+      }
+    }
+  }
+  std::vector<float> extremes = {-1e4f, -20.0f, 0.0f, 20.0f, 1e4f};
+  fast().gelu_mul(extremes.data(), nullptr, extremes.data(), 5);
+  EXPECT_NEAR(extremes[0], 0.0f, 1e-30f);
+  EXPECT_NEAR(extremes[1], 0.0f, 1e-30f);
+  EXPECT_EQ(extremes[2], 0.0f);
+  EXPECT_EQ(extremes[3], 20.0f);
+  EXPECT_EQ(extremes[4], 1e4f);
+}
+
+TEST_P(Conformance, GeluIsTheTanhForm) {
+  for (float x = -6.0f; x < 6.0f; x += 0.37f) {
+    float y = 0;
+    fast().gelu_mul(&x, nullptr, &y, 1);
+    const double u = std::sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x);
+    EXPECT_NEAR(y, 0.5 * x * (1 + std::tanh(u)), 1e-6) << x;
+  }
+}
+
+TEST_P(Conformance, LayerNorm) {
+  Rng rng(12);
+  for (const int64_t n : kSizes) {
+    if (n == 0) continue;
+    auto x = normals(rng, n);
+    for (float& value : x) value += 5.0f;  // a mean far from zero
+    const auto scale = normals(rng, n), shift = normals(rng, n);
+    auto want = x, got = x;
+    spec().layer_norm(want.data(), scale.data(), shift.data(), 1e-2f, want.data(), n);
+    fast().layer_norm(got.data(), scale.data(), shift.data(), 1e-2f, got.data(), n);
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(got[i], want[i], 1e-5f * (1 + std::abs(want[i]))) << n;
+  }
+}
+
 TEST_P(Conformance, SiluOfExtremes) {
   std::vector<float> gate = {-200.0f, -90.0f, 0.0f, 90.0f, 200.0f}, up(5, 1.0f), y(5);
   fast().silu_mul(gate.data(), up.data(), y.data(), 5);

@@ -14,6 +14,11 @@ inline Matrix random_matrix(Rng& rng, int64_t rows, int64_t cols, double scale =
   return result;
 }
 
+inline Matrix random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
+  Rng rng(seed);
+  return random_matrix(rng, rows, cols);
+}
+
 /// Rows that drift slowly, as neighbouring tokens do.
 inline Matrix smooth_matrix(Rng& rng, int64_t rows, int64_t cols) {
   Matrix result = random_matrix(rng, rows, cols);

@@ -9,8 +9,6 @@
 namespace stamp {
 namespace {
 
-using Merges = std::vector<std::pair<std::string, std::string>>;
-
 /// All 256 bytes (id = byte), then the results of the merges in order.
 Vocabulary vocabulary_for(const Merges& merges) {
   Vocabulary vocabulary;
@@ -50,7 +48,7 @@ std::vector<int32_t> encode_slowly(const Merges& merges, const Vocabulary& vocab
 
 TEST(Bpe, MergesByRankThenFromTheLeft) {
   const Merges merges = {{"b", "c"}, {"a", "b"}, {"a", "a"}};
-  const Bpe bpe(vocabulary_for(merges), merges, false);
+  const Bpe bpe(vocabulary_for(merges), merges, {});
   EXPECT_EQ(encode(bpe, "abc"), (std::vector<int32_t>{'a', 256}));
   EXPECT_EQ(encode(bpe, "ab"), (std::vector<int32_t>{257}));
   EXPECT_EQ(encode(bpe, "aaa"), (std::vector<int32_t>{258, 'a'}));
@@ -71,7 +69,7 @@ TEST(Bpe, AgreesWithTheDefinitionOnRandomMerges) {
       parts.push_back(left + right);
     }
     const Vocabulary vocabulary = vocabulary_for(merges);
-    const Bpe bpe(vocabulary, merges, false);
+    const Bpe bpe(vocabulary, merges, {});
     for (int text = 0; text < 20; ++text) {
       std::string piece;
       for (uint64_t i = rng.below(40); i > 0; --i) piece += static_cast<char>('a' + rng.below(3));
@@ -84,15 +82,16 @@ TEST(Bpe, TakesKnownPiecesWholeWhenMergesAreIgnored) {
   const Merges merges = {{"b", "c"}};
   Vocabulary vocabulary = vocabulary_for(merges);
   vocabulary.emplace("\u0120abc", 999);
-  EXPECT_EQ(encode(Bpe(vocabulary, merges, true), " abc"), (std::vector<int32_t>{999}));
-  EXPECT_EQ(encode(Bpe(vocabulary, merges, true), " abcd"),
+  EXPECT_EQ(encode(Bpe(vocabulary, merges, {.ignore_merges = true}), " abc"),
+            (std::vector<int32_t>{999}));
+  EXPECT_EQ(encode(Bpe(vocabulary, merges, {.ignore_merges = true}), " abcd"),
             (std::vector<int32_t>{' ', 'a', 256, 'd'}));
-  EXPECT_EQ(encode(Bpe(vocabulary, merges, false), " abc"), (std::vector<int32_t>{' ', 'a', 256}));
+  EXPECT_EQ(encode(Bpe(vocabulary, merges, {}), " abc"), (std::vector<int32_t>{' ', 'a', 256}));
 }
 
 TEST(Bpe, RefusesGapsInTheVocabulary) {
   const auto error_of = [](const Vocabulary& vocabulary, const Merges& merges) {
-    return runtime_error_of([&] { Bpe(vocabulary, merges, false); });
+    return runtime_error_of([&] { Bpe(vocabulary, merges, {}); });
   };
   Vocabulary no_a = vocabulary_for({});
   no_a.erase("a");
@@ -106,7 +105,7 @@ TEST(Bpe, MergesLongPiecesInLinearithmicTime) {
   Merges merges;
   std::string part = "x";
   for (int i = 0; i < 10; ++i, part += part) merges.emplace_back(part, part);
-  const Bpe bpe(vocabulary_for(merges), merges, false);
+  const Bpe bpe(vocabulary_for(merges), merges, {});
   const size_t copies = 400;
   EXPECT_EQ(encode(bpe, std::string(1024 * copies, 'x')), std::vector<int32_t>(copies, 256 + 9));
 }

@@ -89,7 +89,7 @@ TEST(TokenizerFile, SeeksNormalizedTokensInNormalizedText) {
 }
 
 TEST(TokenizerFile, NamesWhatItDoesNotSupport) {
-  EXPECT_HAS(error_with_at("/model/type", "Unigram"), "'type' is \"Unigram\", unsupported");
+  EXPECT_HAS(error_with_at("/model/type", "WordPiece"), "'type' is \"WordPiece\", unsupported");
   EXPECT_HAS(error_with_at("/model/byte_fallback", true), "'byte_fallback' is true");
   EXPECT_HAS(error_with_at("/model/dropout", 0.1), "'dropout' is 0.1");
   EXPECT_HAS(error_with_at("/model/end_of_word_suffix", "</w>"), "'end_of_word_suffix'");
@@ -146,6 +146,78 @@ TEST(TokenizerFile, RefusesBrokenStructure) {
   EXPECT_HAS(error_with_at("/post_processor/special_tokens", Json::object()), "'<s>' is missing");
   const TempDirectory dir;
   EXPECT_HAS(runtime_error_of([&] { Tokenizer::load(dir.path()); }), "tokenizer.json: cannot open");
+}
+
+/// Gemma's kind: ids 0 .. 255 are bytes, then the mark, "a", "b", "ab" and the added "\n\n".
+Json marked() {
+  Json vocabulary = Json::object();
+  for (int byte = 0; byte < 256; ++byte) vocabulary[byte_token(static_cast<uint8_t>(byte))] = byte;
+  for (const char* token : {"\u2581", "a", "b", "ab", "<unk>"})
+    vocabulary[token] = vocabulary.size();
+  Json json = Json::parse(R"({
+    "added_tokens": [{"id": 300, "content": "\n\n", "special": false, "normalized": false}],
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"},
+    "decoder": {"type": "Sequence", "decoders": [{"type": "Replace"}, {"type": "ByteFallback"},
+                                                 {"type": "Fuse"}]},
+    "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [["a", "b"]]}})");
+  json["model"]["vocab"] = vocabulary;
+  return json;
+}
+
+TEST(TokenizerFile, LoadsBpeOfCharacters) {
+  const Tokenizer tokenizer = load(marked());
+  EXPECT_EQ(tokenizer.encode("ab\n\n a\u00e9"), (Ids{259, 300, 256, 257, 0xC3, 0xA9}));
+  EXPECT_EQ(tokenizer.decode(Ids{259, 300, 256, 257, 0xC3, 0xA9}), "ab\n\n a\u00e9");
+  Json json = marked();
+  json["decoder"] = {{"type", "ByteFallback"}};
+  EXPECT_HAS(runtime_error_of([&] { load(json); }), "expected Replace ByteFallback Fuse");
+  json = marked();
+  json["normalizer"] = nullptr;
+  EXPECT_HAS(runtime_error_of([&] { load(json); }), "unsupported");
+  json = marked();
+  json["model"]["vocab"].erase("<0x41>");
+  EXPECT_HAS(runtime_error_of([&] { load(json); }), "<0x41>");
+}
+
+/// T5's kind.
+Json words() {
+  return Json::parse(R"({
+    "added_tokens": [{"id": 1, "content": "</s>", "special": true, "normalized": false}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+        {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}]},
+    "decoder": {"type": "Metaspace", "replacement": "\u2581"},
+    "post_processor": {"type": "TemplateProcessing",
+      "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
+      "special_tokens": {"</s>": {"ids": [1]}}},
+    "model": {"type": "Unigram", "unk_id": 0,
+              "vocab": [["<unk>", 0], ["</s>", 0], ["\u2581", -2], ["\u2581a", -3], ["b", -4]]}})");
+}
+
+TEST(TokenizerFile, LoadsUnigrams) {
+  const Tokenizer tokenizer = load(words());
+  EXPECT_EQ(tokenizer.encode(" a\n\u00a0b</s>b "), (Ids{3, 2, 4, 1, 2, 4, 1}));
+  EXPECT_EQ(tokenizer.encode("a\u2581ab", false), (Ids{3, 3, 4}));
+  EXPECT_EQ(tokenizer.decode(Ids{3, 2, 4, 0, 1}), "a b<unk></s>");
+  EXPECT_EQ(tokenizer.decode(Ids{3, 2, 4, 0, 1}, true), "a b<unk>");
+}
+
+TEST(TokenizerFile, RefusesBrokenUnigrams) {
+  const auto error_of = [](const std::string& pointer, const Json& value) {
+    Json json = words();
+    json[Json::json_pointer(pointer)] = value;
+    return runtime_error_of([&] { load(json); });
+  };
+  EXPECT_HAS(error_of("/model/unk_id", 5), "'unk_id' is 5");
+  EXPECT_HAS(error_of("/model/unk_id", nullptr), "'unk_id' is missing");
+  EXPECT_HAS(error_of("/model/vocab/4", Json::array({"b"})), "is no pair");
+  EXPECT_HAS(error_of("/model/vocab/4", Json::array({"<unk>", -1})), "stands twice");
+  EXPECT_HAS(error_of("/model/byte_fallback", true), "'byte_fallback' is true");
+  EXPECT_HAS(error_of("/pre_tokenizer/pretokenizers/1/prepend_scheme", "never"), "prepend_scheme");
+  EXPECT_HAS(error_of("/pre_tokenizer/pretokenizers/0/type", "Digits"), "\"Digits\", unsupported");
+  EXPECT_HAS(error_of("/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}}),
+             "base64");
 }
 
 /// The small tokenizer with a tokenizer_config.json.

@@ -75,6 +75,26 @@ void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t 
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor * weight[i];
 }
 
+void gelu_mul(const float* gate, const float* up, float* y, int64_t n) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    const float x = gate[i];
+    const float u = 0.79788456080286536f * (x + 0.044715f * x * x * x);
+    y[i] = x / (1.0f + std::exp(-2.0f * u)) * (up ? up[i] : 1.0f);
+  }
+}
+
+void layer_norm(const float* x, const float* scale, const float* shift, float eps, float* y,
+                int64_t n) noexcept {
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
+  const double mean = sum / static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const auto variance = static_cast<float>(squares / static_cast<double>(n));
+  const float factor = 1.0f / std::sqrt(variance + eps);
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = (x[i] - static_cast<float>(mean)) * factor * scale[i] + shift[i];
+}
+
 }  // namespace
 
 constinit const KernelTable kScalarKernels = {
@@ -90,6 +110,8 @@ constinit const KernelTable kScalarKernels = {
     .max_f32 = max_f32,
     .silu_mul = silu_mul,
     .rms_norm = rms_norm,
+    .gelu_mul = gelu_mul,
+    .layer_norm = layer_norm,
     .clip_error = clip_error,
     .gemm_s8u8 = gemm_s8u8,
     .gemm_s8u4 = gemm_s8u4,

@@ -78,6 +78,51 @@ void rms_norm(const float* x, const float* weight, float eps, float* y, int64_t 
     store(y + i, load(x + i, rest) * factor * load(weight + i, rest), rest);
 }
 
+/// x / (1 + exp(-2 u)); where x is far below zero the exponential is cut off at exp(88), as good as
+/// infinity.
+inline Vec gelu_vec(Vec x) {
+  const Vec cubic = fma(broadcast(0.044715f) * x * x, x, x);
+  return x / (broadcast(1.0f) + exp_vec(broadcast(-2 * 0.79788456080286536f) * cubic));
+}
+
+void gelu_mul(const float* gate, const float* up, float* y, int64_t n) noexcept {
+  const Vec one = broadcast(1.0f);
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth)
+    store(y + i, gelu_vec(load(gate + i)) * (up ? load(up + i) : one));
+  if (const int64_t rest = n - i; rest > 0)
+    store(y + i, gelu_vec(load(gate + i, rest)) * (up ? load(up + i, rest) : one), rest);
+}
+
+void layer_norm(const float* x, const float* scale, const float* shift, float eps, float* y,
+                int64_t n) noexcept {
+  Vec even = zero(), odd = zero();
+  int64_t i = 0;
+  for (; i + 2 * kWidth <= n; i += 2 * kWidth) {
+    even = even + load(x + i);
+    odd = odd + load(x + i + kWidth);
+  }
+  for (; i < n; i += kWidth) even = even + (n - i < kWidth ? load(x + i, n - i) : load(x + i));
+  const Vec mean = broadcast(sum(even + odd) / static_cast<float>(n));
+  Vec squares = zero();
+  for (i = 0; i + kWidth <= n; i += kWidth) {
+    const Vec d = load(x + i) - mean;
+    squares = fma(d, d, squares);
+  }
+  if (const int64_t rest = n - i; rest > 0) {
+    const Vec d = select(rest, load(x + i, rest) - mean, zero());
+    squares = fma(d, d, squares);
+  }
+  const float variance = sum(squares) / static_cast<float>(n);
+  const Vec factor = broadcast(1.0f / __builtin_sqrtf(variance + eps));
+  for (i = 0; i + kWidth <= n; i += kWidth)
+    store(y + i, fma((load(x + i) - mean) * factor, load(scale + i), load(shift + i)));
+  if (const int64_t rest = n - i; rest > 0)
+    store(y + i,
+          fma((load(x + i, rest) - mean) * factor, load(scale + i, rest), load(shift + i, rest)),
+          rest);
+}
+
 void to_bf16(const float* x, uint16_t* y, int64_t n) noexcept {
   int64_t i = 0;
   for (; i + kWidth <= n; i += kWidth) narrow_bf16(y + i, load(x + i));

@@ -1,0 +1,11 @@
+#pragma once
+// SANA (arXiv 2410.10629): linear attention, and a feed-forward network with a depthwise
+// convolution.
+#include "stamp/models/image_transformer.h"
+
+namespace stamp {
+
+std::unique_ptr<ImageTransformer> make_sana(std::shared_ptr<const Component> component,
+                                            const ModelOptions& options);
+
+}  // namespace stamp

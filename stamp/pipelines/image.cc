@@ -1,0 +1,135 @@
+#include "stamp/pipelines/image.h"
+
+#include <cmath>
+#include <optional>
+
+#include "stamp/core/error.h"
+#include "stamp/core/progress.h"
+#include "stamp/pipelines/decode_image.h"
+#include "stamp/pipelines/image_run.h"
+#include "stamp/pipelines/prompt.h"
+
+namespace stamp {
+namespace {
+
+/// Runs `action`; where it finds values that are not finite, looks for the tensor to blame.
+template <class Action>
+auto blaming(const std::filesystem::path& part, const char* stem, Action&& action) {
+  try {
+    return action();
+  } catch (const std::runtime_error& error) {
+    if (std::string(error.what()).find("not finite") != std::string::npos)
+      check_finite_weights(*Component::open(part, stem));
+    throw;
+  }
+}
+
+constexpr const char* kStem = "diffusion_pytorch_model";
+
+PromptStates encode_one(const Tokenizer& tokenizer, const TextEncoder& encoder,
+                        const std::string& prompt, const PromptOptions& options,
+                        ForwardContext& context) {
+  EncodedPrompt encoded = encode_prompt(tokenizer, encoder, prompt, options, context);
+  for (const float value :
+       std::span(encoded.states.data(), static_cast<size_t>(encoded.states.size())))
+    if (!std::isfinite(value)) throw_runtime("text encoder: the states are not finite");
+  return {std::move(encoded.states), std::move(encoded.mask)};
+}
+
+std::vector<PixelMap> denoise_all(const ImageOptions& options, const ImagePlan& plan,
+                                  const std::vector<PromptStates>& prompts) {
+  const auto model = open_transformer(options, plan, options.recipe, options.calibration);
+  const SchedulerConfig scheduler = read_scheduler_config(plan.directory.part("scheduler"));
+  ForwardContext context{.compute = options.compute};
+  const PreparedPrompts prepared = prepare_prompts(*model, options, plan, prompts, context);
+  const auto count = static_cast<int64_t>(options.prompts.size());
+  Progress progress("denoise", count * options.steps, "steps");
+  DenoiseOptions run{.steps = options.steps};
+  run.on_step = [&](size_t, const PixelMap&, const PixelMap&) { progress.advance(1); };
+  std::vector<PixelMap> latents;
+  for (size_t i = 0; i < options.prompts.size(); ++i)
+    latents.push_back(denoise(*model, scheduler, noise_of(options, plan, i),
+                              prepared.condition(i, options.guidance), run, context));
+  return latents;
+}
+
+}  // namespace
+
+std::vector<PromptStates> encode_prompts(const ImageOptions& options, const ImagePlan& plan) {
+  const Tokenizer tokenizer = Tokenizer::load(plan.directory.part("tokenizer"));
+  const auto encoder = open_text_encoder(plan.directory.part("text_encoder"));
+  ForwardContext context{.compute = options.compute};
+  PromptOptions prompt{.family = plan.directory.family,
+                       .max_tokens = options.max_tokens,
+                       .instruction = options.instruction};
+  Progress progress("encode", static_cast<int64_t>(options.prompts.size()), "prompts");
+  std::vector<PromptStates> states;
+  for (const std::string& text : options.prompts) {
+    if (interrupted()) throw_runtime("interrupted");
+    states.push_back(encode_one(tokenizer, *encoder, text, prompt, context));
+    progress.advance(1);
+  }
+  if (options.guidance > 1) {
+    prompt.instruction.clear();
+    states.push_back(encode_one(tokenizer, *encoder, options.negative_prompt, prompt, context));
+  }
+  return states;
+}
+
+Recipe for_grid(Recipe recipe, const ImagePlan& plan) {
+  (void)plan;
+  return recipe;
+}
+
+std::unique_ptr<ImageTransformer> open_transformer(const ImageOptions& options,
+                                                   const ImagePlan& plan, Recipe recipe,
+                                                   const Calibration* calibration) {
+  return open_image_transformer(plan.directory.part("transformer"),
+                                {.recipe = for_grid(std::move(recipe), plan),
+                                 .calibration = calibration,
+                                 .execution = options.execution});
+}
+
+PreparedPrompts prepare_prompts(const ImageTransformer& model, const ImageOptions& options,
+                                const ImagePlan& plan, const std::vector<PromptStates>& prompts,
+                                ForwardContext& context) {
+  PreparedPrompts result;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    ImageCondition condition = model.condition(prompts[i].states.view(), prompts[i].mask, context);
+    condition.height = static_cast<double>(plan.height);
+    condition.width = static_cast<double>(plan.width);
+    if (i < options.prompts.size())
+      result.positive.push_back(std::move(condition));
+    else
+      result.negative = std::move(condition);
+  }
+  return result;
+}
+
+PixelMap noise_of(const ImageOptions& options, const ImagePlan& plan, size_t index) {
+  return initial_noise(options.seed + index, plan.latent_channels, plan.latent_height,
+                       plan.latent_width);
+}
+
+void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink) {
+  const std::vector<PromptStates> prompts = blaming(plan.directory.part("text_encoder"), "model",
+                                                    [&] { return encode_prompts(options, plan); });
+  std::vector<PixelMap> latents = blaming(plan.directory.part("transformer"), kStem,
+                                          [&] { return denoise_all(options, plan, prompts); });
+  const auto autoencoder = open_autoencoder(plan.directory.part("vae"));
+  ForwardContext context{.compute = options.compute};
+  Progress progress("decode", static_cast<int64_t>(latents.size()), "images");
+  for (size_t i = 0; i < latents.size(); ++i) {
+    if (interrupted()) throw_runtime("interrupted");
+    GeneratedImage image{.prompt = options.prompts[i], .seed = options.seed + i};
+    image.pixels = blaming(plan.directory.part("vae"), kStem, [&] {
+      return options.tile > 0 ? decode_tiled(*autoencoder, latents[i], options.tile, context)
+                              : decode_latents(*autoencoder, latents[i], context);
+    });
+    image.latents = std::move(latents[i]);
+    sink(i, image);
+    progress.advance(1);
+  }
+}
+
+}  // namespace stamp

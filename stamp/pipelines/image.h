@@ -1,0 +1,64 @@
+#pragma once
+// Text to image: encoder, transformer and autoencoder are loaded, run and dropped in turn, so that
+// the largest of them sets the memory needed, not their sum.
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "stamp/io/image_file.h"
+#include "stamp/models/image_transformer.h"
+#include "stamp/pipelines/image_directory.h"
+
+namespace stamp {
+
+struct ImageOptions {
+  std::filesystem::path pipeline;
+  std::vector<std::string> prompts;
+  std::string negative_prompt, instruction;  // instruction: see PromptOptions
+  int64_t width = 0, height = 0;             // pixels; 0: what the transformer was made for
+  int64_t steps = 20, max_tokens = 300;
+  double guidance = 4.5;
+  uint64_t seed = 0;  // prompt i gets seed + i
+  int64_t tile = 0;   // latents per side of a tile of the decoder; 0: the whole image at once
+  Recipe recipe;
+  const Calibration* calibration = nullptr;
+  Execution execution = Execution::kInteger;
+  Compute compute = Compute::kF32;
+};
+
+struct GeneratedImage {
+  std::string prompt;
+  uint64_t seed = 0;
+  PixelMap latents;  // as the transformer left them
+  PixelMap pixels;   // about -1 .. 1, [height, width, 3]
+};
+
+/// What a run will need, from the files alone.
+struct ImagePlan {
+  ImageDirectory directory;
+  int64_t width = 0, height = 0;  // pixels
+  int64_t latent_width = 0, latent_height = 0, latent_channels = 0, tokens = 0;
+  /// Bytes of weights and activations while each part runs; files' pages count as far as they stay.
+  int64_t encode_bytes = 0, denoise_bytes = 0, decode_bytes = 0;
+  int64_t peak_bytes() const;
+};
+
+/// Checks options against the pipeline. Throws std::invalid_argument for absurd sizes, steps or
+/// prompts, std::runtime_error for what is wrong with the directory.
+ImagePlan plan_images(const ImageOptions& options);
+
+/// Called for every finished image, in order; decoding and denoising of the next one follow.
+using ImageSink = std::function<void(size_t index, GeneratedImage& image)>;
+void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink);
+
+/// A text encoder's states of one prompt, without padding.
+struct PromptStates {
+  Matrix states;
+  std::vector<uint8_t> mask;
+};
+/// States of all prompts, then those of the negative prompt (last; only with guidance).
+std::vector<PromptStates> encode_prompts(const ImageOptions& options, const ImagePlan& plan);
+std::string to_text(const ImagePlan& plan);
+
+}  // namespace stamp

@@ -1,0 +1,187 @@
+#include "stamp/pipelines/image_compare.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "stamp/core/cpu_features.h"
+#include "stamp/core/error.h"
+#include "stamp/core/process.h"
+#include "stamp/core/progress.h"
+#include "stamp/core/version.h"
+#include "stamp/pipelines/decode_image.h"
+#include "stamp/pipelines/image_run.h"
+
+namespace stamp {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// What the reference did at every step of one prompt.
+struct Trajectory {
+  std::vector<PixelMap> latents, predictions;  // before the step; guided
+};
+
+/// What all rows are compared with.
+struct Reference {
+  std::vector<PromptStates> prompts;
+  std::vector<PixelMap> latents, images;  // per prompt
+  std::vector<Trajectory> trajectories;   // of the first prompts
+};
+
+class Comparer {
+ public:
+  explicit Comparer(const ImageCompareOptions& options)
+      : options_(options),
+        plan_(plan_images(options.image)),
+        scheduler_(read_scheduler_config(plan_.directory.part("scheduler"))) {}
+
+  const ImagePlan& plan() const { return plan_; }
+
+  double make_reference() {
+    reference_.prompts = encode_prompts(options_.image, plan_);
+    const auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
+    const auto teachers = static_cast<size_t>(std::max<int64_t>(0, options_.teacher_prompts));
+    const auto start = Clock::now();
+    reference_.latents = draw(*model, "reference", [&](size_t prompt, DenoiseOptions& run) {
+      if (prompt >= teachers) return;
+      reference_.trajectories.emplace_back();
+      run.before_step = [&, prompt](size_t, const PixelMap& prediction, const PixelMap& latents) {
+        reference_.trajectories[prompt].latents.push_back(latents);
+        reference_.trajectories[prompt].predictions.push_back(prediction);
+      };
+    });
+    const double seconds = seconds_since(start);
+    reference_.images = decode(reference_.latents);
+    return per_step(seconds);
+  }
+
+  void measure(ImageCompareRow& row) {
+    const auto model = open_transformer(options_.image, plan_, row.recipe, nullptr);
+    const BitCount bits = model->activation_bits(plan_.latent_height, plan_.latent_width);
+    row.bits = bits.average();
+    row.bits_with_scales = bits.average_with_scales();
+    row.simulated = model->simulated();
+    const auto start = Clock::now();
+    const std::vector<PixelMap> latents = draw(*model, row.label, [](size_t, DenoiseOptions&) {});
+    row.seconds_per_step = per_step(seconds_since(start));
+    row.step_sqnr = follow(*model);
+    const std::vector<PixelMap> images = decode(latents);
+    for (size_t i = 0; i < images.size(); ++i) {
+      const PixelMap &want = reference_.images[i], &got = images[i];
+      row.scores.push_back({.sqnr = image_sqnr(want, got),
+                            .sqnr_unit = image_sqnr_unit(want, got),
+                            .sqnr_latents = image_sqnr(reference_.latents[i], latents[i]),
+                            .psnr = image_psnr(want, got),
+                            .ssim = image_ssim(want, got)});
+    }
+  }
+
+ private:
+  double per_step(double seconds) const {
+    const auto steps = options_.image.steps * static_cast<int64_t>(options_.image.prompts.size());
+    return seconds / static_cast<double>(steps);
+  }
+
+  template <class Prepare>
+  std::vector<PixelMap> draw(const ImageTransformer& model, const std::string& label,
+                             Prepare&& prepare) const {
+    const ImageOptions& o = options_.image;
+    ForwardContext context{.compute = o.compute};
+    const PreparedPrompts prompts = prepare_prompts(model, o, plan_, reference_.prompts, context);
+    Progress progress(label, static_cast<int64_t>(o.prompts.size()) * o.steps, "steps");
+    std::vector<PixelMap> latents;
+    for (size_t i = 0; i < o.prompts.size(); ++i) {
+      DenoiseOptions run{.steps = o.steps};
+      run.on_step = [&](size_t, const PixelMap&, const PixelMap&) { progress.advance(1); };
+      prepare(i, run);
+      latents.push_back(denoise(model, scheduler_, noise_of(o, plan_, i),
+                                prompts.condition(i, o.guidance), run, context));
+    }
+    return latents;
+  }
+
+  std::vector<PixelMap> decode(const std::vector<PixelMap>& latents) const {
+    const auto autoencoder = open_autoencoder(plan_.directory.part("vae"));
+    ForwardContext context{.compute = options_.image.compute};
+    std::vector<PixelMap> images;
+    for (const PixelMap& map : latents)
+      images.push_back(clamped(options_.image.tile > 0
+                                   ? decode_tiled(*autoencoder, map, options_.image.tile, context)
+                                   : decode_latents(*autoencoder, map, context)));
+    return images;
+  }
+
+  /// SQNR of the prediction at every step of the reference's own way.
+  std::vector<double> follow(const ImageTransformer& model) const {
+    const ImageOptions& o = options_.image;
+    ForwardContext context{.compute = o.compute};
+    const PreparedPrompts prompts = prepare_prompts(model, o, plan_, reference_.prompts, context);
+    const Schedule schedule = make_schedule(scheduler_, o.steps);
+    std::vector<double> sqnr(reference_.trajectories.empty() ? 0 : schedule.timesteps.size());
+    for (size_t i = 0; i < reference_.trajectories.size(); ++i) {
+      const Trajectory& trajectory = reference_.trajectories[i];
+      for (size_t step = 0; step < sqnr.size(); ++step) {
+        if (interrupted()) throw_runtime("interrupted");
+        const PixelMap got = guided_prediction(model, trajectory.latents[step],
+                                               static_cast<double>(schedule.timesteps[step]),
+                                               prompts.condition(i, o.guidance), context);
+        sqnr[step] += image_sqnr(trajectory.predictions[step], got) /
+                      static_cast<double>(reference_.trajectories.size());
+      }
+    }
+    return sqnr;
+  }
+
+  const ImageCompareOptions& options_;
+  ImagePlan plan_;
+  SchedulerConfig scheduler_;
+  Reference reference_;
+};
+
+std::vector<ImageCompareRow> listed_rows(const std::vector<std::string>& names) {
+  std::vector<ImageCompareRow> rows;
+  for (const std::string& name : names) {
+    Recipe recipe = load_recipe(name);
+    const std::string label = recipe.name;
+    rows.push_back({.recipe = std::move(recipe), .label = label});
+  }
+  return rows;
+}
+
+}  // namespace
+
+ImageComparison compare_images(const ImageCompareOptions& options) {
+  const auto start = Clock::now();
+  std::vector<ImageCompareRow> rows = options.recipes.empty()
+                                          ? image_compare_grid(options.high_tokens)
+                                          : listed_rows(options.recipes);
+  Comparer comparer(options);
+  ImageComparison result{.plan = comparer.plan(),
+                         .machine = machine_description(),
+                         .commit = build_commit(),
+                         .pipeline_name = comparer.plan().directory.class_name,
+                         .prompts = static_cast<int64_t>(options.image.prompts.size()),
+                         .steps = options.image.steps,
+                         .guidance = options.image.guidance,
+                         .seed = options.image.seed};
+  result.reference_seconds_per_step = comparer.make_reference();
+  for (ImageCompareRow& row : rows) {
+    try {
+      comparer.measure(row);
+    } catch (const std::runtime_error&) {
+      if (!interrupted()) throw;
+      result.partial = true;
+      break;
+    }
+    result.rows.push_back(std::move(row));
+  }
+  result.seconds = seconds_since(start);
+  result.peak_rss_bytes = peak_rss_bytes();
+  return result;
+}
+
+}  // namespace stamp

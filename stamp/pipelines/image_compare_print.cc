@@ -1,0 +1,117 @@
+#include <cmath>
+
+#include "stamp/core/error.h"
+#include "stamp/pipelines/image_compare.h"
+
+namespace stamp {
+namespace {
+
+template <class Field>
+std::vector<double> values_of(const ImageCompareRow& row, Field ImageScore::*field) {
+  std::vector<double> values;
+  for (const ImageScore& score : row.scores) values.push_back(score.*field);
+  return values;
+}
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? std::nan("") : sum / static_cast<double>(values.size());
+}
+
+/// Gain in dB over the row's baseline, prompt by prompt.
+std::vector<double> gains(const ImageComparison& comparison, const ImageCompareRow& row) {
+  std::vector<double> result;
+  if (row.baseline < 0 || row.baseline >= static_cast<int>(comparison.rows.size())) return result;
+  const ImageCompareRow& base = comparison.rows[static_cast<size_t>(row.baseline)];
+  for (size_t i = 0; i < row.scores.size(); ++i)
+    result.push_back(row.scores[i].sqnr - base.scores[i].sqnr);
+  return result;
+}
+
+std::string gain_text(const std::vector<double>& values) {
+  if (values.empty()) return "";
+  const Interval interval = bootstrap_mean(values);
+  return fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]", mean(values), interval.low, interval.high);
+}
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json to_json(const ImageScore& score) {
+  return {{"sqnr", finite(score.sqnr)},
+          {"sqnr_unit", finite(score.sqnr_unit)},
+          {"sqnr_latents", finite(score.sqnr_latents)},
+          {"psnr", finite(score.psnr)},
+          {"ssim", finite(score.ssim)}};
+}
+
+Json to_json(const ImageComparison& comparison, const ImageCompareRow& row) {
+  Json scores = Json::array(), steps = Json::array();
+  for (const ImageScore& score : row.scores) scores.push_back(to_json(score));
+  for (const double value : row.step_sqnr) steps.push_back(finite(value));
+  Json json = {{"label", row.label},         {"recipe", to_json(row.recipe)},
+               {"bits", row.bits},           {"bits_with_scales", row.bits_with_scales},
+               {"simulated", row.simulated}, {"seconds_per_step", row.seconds_per_step},
+               {"scores", scores},           {"step_sqnr", steps}};
+  if (const std::vector<double> gain = gains(comparison, row); !gain.empty()) {
+    const Interval interval = bootstrap_mean(gain);
+    json["gain"] = {{"baseline", comparison.rows[static_cast<size_t>(row.baseline)].label},
+                    {"mean", finite(mean(gain))},
+                    {"low", finite(interval.low)},
+                    {"high", finite(interval.high)}};
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string to_text(const ImageComparison& c) {
+  std::string text = fmt::format(
+      "{}, {} x {} pixels, {} prompts, {} steps, guidance {}, seeds from {}\n{}\n\n"
+      "SQNR, dB, of images in [-1, 1] against the unquantized model with the same seeds (mean over "
+      "prompts)\n\n"
+      "{:44} {:>6} {:>7} {:>8} {:>8} {:>7} {:>7} {:>7}  {}\n",
+      c.pipeline_name, c.plan.width, c.plan.height, c.prompts, c.steps, c.guidance, c.seed,
+      c.machine, "", "bits", "SQNR", "in [0,1]", "latents", "steps", "PSNR", "SSIM",
+      "gain of L [95 %]");
+  bool simulated = false;
+  for (const ImageCompareRow& row : c.rows) {
+    const auto average = [&](double ImageScore::*field) { return mean(values_of(row, field)); };
+    text += fmt::format(
+        "{:44} {:>6.3f} {:>7.2f} {:>8.2f} {:>8.2f} {:>7.2f} {:>7.2f} {:>7.4f}  {}\n",
+        row.label + (row.simulated ? " *" : ""), row.bits, average(&ImageScore::sqnr),
+        average(&ImageScore::sqnr_unit), average(&ImageScore::sqnr_latents), mean(row.step_sqnr),
+        average(&ImageScore::psnr), average(&ImageScore::ssim), gain_text(gains(c, row)));
+    simulated |= row.simulated;
+  }
+  text +=
+      "\nsteps: SQNR of the noise prediction on the reference's own latents, mean over steps.\n";
+  if (simulated) text += "*: simulated, fp32 arithmetic on quantized values.\n";
+  if (c.partial) text += "Interrupted: rows are missing.\n";
+  text += fmt::format(
+      "{:.1f} s, peak memory {:.2f} GiB; a step of the unquantized model {:.2f} s\n", c.seconds,
+      static_cast<double>(c.peak_rss_bytes) / (int64_t{1} << 30), c.reference_seconds_per_step);
+  return text;
+}
+
+Json to_json(const ImageComparison& c) {
+  Json rows = Json::array();
+  for (const ImageCompareRow& row : c.rows) rows.push_back(to_json(c, row));
+  return {{"pipeline", c.pipeline_name},
+          {"machine", c.machine},
+          {"commit", c.commit},
+          {"width", c.plan.width},
+          {"height", c.plan.height},
+          {"tokens", c.plan.tokens},
+          {"prompts", c.prompts},
+          {"steps", c.steps},
+          {"guidance", c.guidance},
+          {"seed", c.seed},
+          {"reference_seconds_per_step", c.reference_seconds_per_step},
+          {"seconds", c.seconds},
+          {"peak_rss_bytes", c.peak_rss_bytes},
+          {"partial", c.partial},
+          {"rows", rows}};
+}
+
+}  // namespace stamp
