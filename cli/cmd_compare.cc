@@ -30,6 +30,17 @@ void apply_demo_preset(CLI::App& app, Flags& flags) {
   if (!given("--windows")) o.max_windows = 12;
 }
 
+// The paper's table (METHODS 12): windows of 2048 tokens, BOS in the first one only.
+void apply_paper_preset(CLI::App& app, Flags& flags) {
+  CompareOptions& o = flags.options;
+  const auto given = [&](const char* flag) { return app.count(flag) > 0; };
+  o.paper = true;
+  if (!given("--feature")) o.features = {"rtn", "smoothquant", "quarot", "flatquant"};
+  if (!given("--sequence")) o.sequences = {"none", "haar", "dct", "wht"};
+  if (!given("--context")) o.context = 2048;
+  if (!given("--bos")) flags.bos = "first";
+}
+
 std::vector<BitSetting> bit_settings(const Flags& flags) {
   std::vector<BitSetting> settings;
   for (const std::string& text : flags.bits) settings.push_back(parse_bit_setting(text));
@@ -60,6 +71,7 @@ void run(CLI::App& app, Flags& flags) {
     return run_images(flags);
   }
   if (flags.preset == "demo") apply_demo_preset(app, flags);
+  if (flags.preset == "paper-llm") apply_paper_preset(app, flags);
   CompareOptions& options = flags.options;
   if (options.text.empty())
     throw_argument("compare: --text FILE is required without --preset demo");
@@ -84,12 +96,15 @@ void add_compare(CLI::App& app, int& exit_code) {
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--preset", flags->preset,
-                 "demo: the bundled model's grid; paper-lvm: of an image pipeline; other flags "
+                 "demo: the bundled model's grid; paper-llm: the paper's methods, "
+                 "--feature names presets paper-*; paper-lvm: of an image pipeline; other flags "
                  "override")
-      ->check(CLI::IsMember({"demo", "paper-lvm"}));
+      ->check(CLI::IsMember({"demo", "paper-llm", "paper-lvm"}));
   app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");
+  app.add_option("--cache", options.cache,
+                 "folder that keeps learned transforms, so that an interrupted run continues");
   app.add_option("--feature", options.features, "feature transforms")->delimiter(',');
   app.add_option("--sequence", options.sequences, "sequence transforms; none: no L")
       ->delimiter(',');

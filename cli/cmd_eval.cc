@@ -25,6 +25,8 @@ void add_eval(CLI::App& app, int& exit_code) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");
+  app.add_option("--cache", options.cache,
+                 "folder that keeps learned transforms, so that an interrupted run continues");
   app.add_option("--context", options.context, "tokens per window")->capture_default_str();
   app.add_option("--windows", options.max_windows, "at most so many windows; 0: all");
   app.add_option("--bos", flags->bos, "which windows start with BOS")

@@ -1,6 +1,7 @@
 #include "stamp/models/calibration_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "stamp/core/error.h"
@@ -9,24 +10,68 @@
 namespace stamp {
 namespace {
 
-constexpr std::string_view kMean = ".mean", kRange2 = ".range2";
+/// A kind of vector and what its numbers may be.
+struct VectorField {
+  std::string_view suffix;
+  std::vector<float> SiteStatistics::*values;
+  bool (*is_valid)(float);
+  const char* expected;
+};
+constexpr std::array kVectors = {
+    VectorField{".range2", &SiteStatistics::range2, [](float x) { return x >= 0; }, "at least 0"},
+    VectorField{".mean", &SiteStatistics::mean, [](float) { return true; }, "finite"},
+    VectorField{".scale", &SiteStatistics::scale, [](float x) { return x != 0; }, "not 0"},
+    VectorField{".clip", &SiteStatistics::clip, [](float x) { return x > 0 && x <= 1; },
+                "above 0, up to 1"},
+    VectorField{".weight_clip", &SiteStatistics::weight_clip,
+                [](float x) { return x > 0 && x <= 1; }, "above 0, up to 1"}};
 
-TensorView vector_view(const std::vector<float>& values) {
-  return {DType::kF32, {static_cast<int64_t>(values.size())}, values.data()};
+struct MatrixField {
+  std::string_view suffix;
+  Matrix SiteStatistics::*values;
+};
+constexpr std::array kMatrices = {MatrixField{".left", &SiteStatistics::left},
+                                  MatrixField{".right", &SiteStatistics::right}};
+
+/// The site of a tensor NAME = SITE + suffix; empty: another kind of tensor.
+std::string site_of(const std::string& name, std::string_view suffix) {
+  return name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : "";
 }
 
-std::vector<float> read_vector(const std::filesystem::path& file, const std::string& name,
-                               const TensorView& tensor, float lowest) {
+void read_vector(const std::filesystem::path& file, const std::string& name,
+                 const TensorView& tensor, const VectorField& field, SiteStatistics& site) {
   if (tensor.dtype != DType::kF32 || tensor.shape.size() != 1)
     throw_runtime("{}: tensor '{}': expected an F32 vector, got {} {}", file.string(), name,
                   dtype_name(tensor.dtype), to_string(tensor.shape));
-  std::vector<float> values(static_cast<size_t>(tensor.size()));
+  std::vector<float>& values = site.*field.values;
+  values.resize(static_cast<size_t>(tensor.size()));
   to_f32(tensor, 0, values);
   if (!std::all_of(values.begin(), values.end(),
-                   [&](float value) { return std::isfinite(value) && value >= lowest; }))
-    throw_runtime("{}: tensor '{}' holds numbers that are not finite or below {}", file.string(),
-                  name, lowest);
-  return values;
+                   [&](float value) { return std::isfinite(value) && field.is_valid(value); }))
+    throw_runtime("{}: tensor '{}': expected finite numbers, {}", file.string(), name,
+                  field.expected);
+}
+
+void read_square(const std::filesystem::path& file, const std::string& name,
+                 const TensorView& tensor, Matrix& matrix) {
+  if (tensor.dtype != DType::kF32 || tensor.shape.size() != 2 || tensor.shape[0] != tensor.shape[1])
+    throw_runtime("{}: tensor '{}': expected a square F32 matrix, got {} {}", file.string(), name,
+                  dtype_name(tensor.dtype), to_string(tensor.shape));
+  matrix = to_matrix(tensor);
+  if (!std::all_of(matrix.data(), matrix.data() + matrix.size(),
+                   [](float value) { return std::isfinite(value); }))
+    throw_runtime("{}: tensor '{}' holds numbers that are not finite", file.string(), name);
+}
+
+void read_tensor(const std::filesystem::path& file, const std::string& name,
+                 const TensorView& tensor, Calibration& calibration) {
+  for (const VectorField& field : kVectors)
+    if (const std::string site = site_of(name, field.suffix); !site.empty())
+      return read_vector(file, name, tensor, field, calibration[site]);
+  for (const MatrixField& field : kMatrices)
+    if (const std::string site = site_of(name, field.suffix); !site.empty())
+      return read_square(file, name, tensor, calibration[site].*field.values);
+  throw_runtime("{}: tensor '{}': its name ends in no kind of statistics", file.string(), name);
 }
 
 }  // namespace
@@ -34,29 +79,25 @@ std::vector<float> read_vector(const std::filesystem::path& file, const std::str
 void write_calibration(const std::filesystem::path& file, const Calibration& calibration) {
   std::map<std::string, TensorView> tensors;
   for (const auto& [site, statistics] : calibration) {
-    tensors[site + std::string(kRange2)] = vector_view(statistics.range2);
-    if (statistics.center) tensors[site + std::string(kMean)] = vector_view(statistics.mean);
+    for (const VectorField& field : kVectors) {
+      const std::vector<float>& values = statistics.*field.values;
+      if (values.empty() || (field.values == &SiteStatistics::mean && !statistics.center)) continue;
+      tensors[site + std::string(field.suffix)] = {
+          DType::kF32, {static_cast<int64_t>(values.size())}, values.data()};
+    }
+    for (const MatrixField& field : kMatrices)
+      if (const Matrix& values = statistics.*field.values; values.size() > 0)
+        tensors[site + std::string(field.suffix)] = {
+            DType::kF32, {values.rows(), values.cols()}, values.data()};
   }
   write_safetensors(file, tensors);
 }
 
 Calibration read_calibration(const std::filesystem::path& file) {
-  constexpr float kLowest = std::numeric_limits<float>::lowest();
   Calibration calibration;
   const Safetensors tensors = Safetensors::open(file);
-  for (const auto& [name, tensor] : tensors.tensors()) {
-    if (name.ends_with(kRange2)) {
-      calibration[name.substr(0, name.size() - kRange2.size())].range2 =
-          read_vector(file, name, tensor, 0.0f);
-    } else if (name.ends_with(kMean)) {
-      SiteStatistics& statistics = calibration[name.substr(0, name.size() - kMean.size())];
-      statistics.mean = read_vector(file, name, tensor, kLowest);
-      statistics.center = true;
-    } else {
-      throw_runtime("{}: tensor '{}': expected names ending in {} or {}", file.string(), name,
-                    kRange2, kMean);
-    }
-  }
+  for (const auto& [name, tensor] : tensors.tensors()) read_tensor(file, name, tensor, calibration);
+  for (auto& [site, statistics] : calibration) statistics.center = !statistics.mean.empty();
   return calibration;
 }
 

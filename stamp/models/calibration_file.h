@@ -1,6 +1,7 @@
 #pragma once
 // Calibrated statistics beside stored weights, as a safetensors file: F32 vectors "SITE.range2",
-// and "SITE.mean" where the site is centered.
+// "SITE.mean" where the site is centered, and what its feature transform is made of: "SITE.scale",
+// "SITE.left" and "SITE.right" (square matrices), "SITE.clip", "SITE.weight_clip".
 #include <filesystem>
 
 #include "stamp/quant/calibration.h"
@@ -11,7 +12,8 @@ inline constexpr const char* kCalibrationFile = "stamp_calibration.safetensors";
 
 void write_calibration(const std::filesystem::path& file, const Calibration& calibration);
 /// Throws std::runtime_error for tensors of other names, types and shapes, and for numbers that are
-/// not finite or, in range2, negative. Means of sites that are not centered are not kept.
+/// not finite or, in range2, negative; in scale, zero; in clips, not in (0, 1]. Means of sites that
+/// are not centered are not kept.
 Calibration read_calibration(const std::filesystem::path& file);
 
 }  // namespace stamp

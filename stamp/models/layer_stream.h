@@ -7,9 +7,11 @@ namespace stamp {
 class LayerStream {
  public:
   virtual ~LayerStream() = default;
-  /// The residual stream before the first layer, [ids.size(), hidden_size].
+  /// The residual stream before the first layer, [ids.size(), hidden_size], in the basis of the
+  /// recipe (which quarot rotates).
   virtual Matrix embed(std::span<const int32_t> ids) const = 0;
-  /// Loads layer `index` in the place of the one before. Recipes apply as in make_model().
+  /// Loads layer `index` in the place of the one before. Options apply as in make_model(); their
+  /// feature transform must stay the same.
   virtual void load(int64_t index, const ModelOptions& options) = 0;
   /// Loads the linears of group `index` of linear_groups() anew.
   virtual void load_group(size_t index, const ModelOptions& options) = 0;
@@ -18,6 +20,7 @@ class LayerStream {
 };
 
 /// Throws as make_model().
-std::unique_ptr<LayerStream> make_layer_stream(std::shared_ptr<const ModelSource> source);
+std::unique_ptr<LayerStream> make_layer_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe);
 
 }  // namespace stamp

@@ -13,16 +13,24 @@
 #include "stamp/io/safetensors.h"
 #include "stamp/nn/kv_cache.h"
 #include "stamp/nn/linear.h"
+#include "stamp/quant/low_rank.h"
 
 namespace stamp {
 
-/// Codes of weights that were not rounded one by one, by name ("layers.0.mlp.up_proj").
-using WeightCodes = std::map<std::string, StoredWeightBuffer>;
+/// Codes of weights that were not rounded one by one, by name ("layers.0.mlp.up_proj"), with the
+/// branch of a recipe that has one (else empty).
+struct CalibratedWeight {
+  StoredWeightBuffer stored;
+  LowRank branch;
+};
+using WeightCodes = std::map<std::string, CalibratedWeight>;
 
 struct ModelOptions {
-  Recipe recipe;                             // default: plain
-  const Calibration* calibration = nullptr;  // needed when recipe.needs_calibration()
-  const WeightCodes* codes = nullptr;        // needed when recipe.needs_weight_calibration()
+  Recipe recipe;  // default: plain
+  /// Needed when recipe.needs_calibration(); null: what stored weights came with.
+  const Calibration* calibration = nullptr;
+  const WeightCodes* codes = nullptr;  // needed when recipe.needs_weight_calibration()
+  bool codes_pending = false;          // weights without codes stay at 16 bits for now
   Execution execution = Execution::kInteger;
 };
 

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "stamp/core/error.h"
+#include "stamp/models/llama/decoder_layer.h"
 #include "stamp/models/llama/llama.h"
 #include "stamp/models/model.h"
 #include "stamp/models/qwen2/qwen2.h"
@@ -13,12 +14,14 @@ namespace {
 struct Family {
   std::string_view architecture;
   std::unique_ptr<Model> (*make)(std::shared_ptr<const ModelSource>, const ModelOptions&);
-  std::unique_ptr<LayerStream> (*stream)(std::shared_ptr<const ModelSource>);
+  std::unique_ptr<LayerStream> (*stream)(std::shared_ptr<const ModelSource>, const Recipe&);
   std::vector<LinearGroup> (*groups)(const LlmConfig&);
+  LayerBasis (*basis)(const ModelSource&, int64_t, const std::vector<LinearGroup>&, const Recipe&,
+                      const Calibration*);
 };
 constexpr std::array kFamilies = {
-    Family{"LlamaForCausalLM", make_llama, make_llama_stream, llama_groups},
-    Family{"Qwen2ForCausalLM", make_qwen2, make_qwen2_stream, qwen2_groups},
+    Family{"LlamaForCausalLM", make_llama, make_llama_stream, llama_groups, decoder_basis},
+    Family{"Qwen2ForCausalLM", make_qwen2, make_qwen2_stream, qwen2_groups, decoder_basis},
 };
 
 const Family& family_of(const LlmConfig& config) {
@@ -40,16 +43,26 @@ std::vector<LinearGroup> linear_groups(const LlmConfig& config) {
   return family_of(config).groups(config);
 }
 
-std::unique_ptr<LayerStream> make_layer_stream(std::shared_ptr<const ModelSource> source) {
-  return family_of(source->config()).stream(std::move(source));
+LayerBasis layer_basis(const ModelSource& source, int64_t index, const Recipe& recipe,
+                       const Calibration* calibration) {
+  const Family& family = family_of(source.config());
+  return family.basis(source, index, family.groups(source.config()), recipe, calibration);
+}
+
+std::unique_ptr<LayerStream> make_layer_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe) {
+  return family_of(source->config()).stream(std::move(source), recipe);
 }
 
 std::unique_ptr<Model> make_model(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options) {
   check(options.recipe);
-  if (const Recipe* stored = source->stored_recipe())
+  ModelOptions own = options;
+  if (const Recipe* stored = source->stored_recipe()) {
     check_same_weights(options.recipe, *stored, source->directory().string());
-  return family_of(source->config()).make(std::move(source), options);
+    if (own.calibration == nullptr) own.calibration = &source->stored_calibration();
+  }
+  return family_of(source->config()).make(std::move(source), own);
 }
 
 }  // namespace stamp

@@ -54,7 +54,8 @@ void check_same_weights(const Recipe& recipe, const Recipe& stored, const std::s
         "may differ in how activations, k and v are quantized only",
         where, stored.name, key, want[key].dump(), got[key].dump());
   };
-  for (const char* key : {"weights", "feature", "lm_head", "embedding_bits", "exclude"})
+  for (const char* key :
+       {"weights", "feature", "smoothing", "seed", "lm_head", "embedding_bits", "exclude"})
     if (got[key] != want[key]) refuse(key);
   if (recipe.center != stored.center && recipe.center != "none") refuse("center");
 }

@@ -15,8 +15,9 @@ namespace stamp {
 std::optional<Recipe> read_stored_recipe(const std::filesystem::path& directory,
                                          const LlmConfig& config);
 
-/// Throws std::invalid_argument unless `recipe` treats weights as `stored` does: feature, weights,
-/// lm_head, embedding_bits and exclude are equal, and so is center unless it is "none".
+/// Throws std::invalid_argument unless `recipe` treats weights as `stored` does: feature,
+/// smoothing, seed, weights, lm_head, embedding_bits and exclude are equal, and so is center unless
+/// it is "none".
 void check_same_weights(const Recipe& recipe, const Recipe& stored, const std::string& where);
 
 }  // namespace stamp

@@ -40,6 +40,24 @@ StoredWeight stored_weight(const ModelSource& source, const std::string& name,
   return weight;
 }
 
+TensorView view_of(const Matrix& matrix) {
+  return {DType::kF32, {matrix.rows(), matrix.cols()}, matrix.data()};
+}
+
+void take_codes(const CalibratedWeight& codes, LinearWeight& weight) {
+  weight.stored = codes.stored.view;
+  if (codes.branch.up.size() > 0)
+    weight.branch = {view_of(codes.branch.up), view_of(codes.branch.down)};
+}
+
+/// The tensors NAME.low_rank_up and NAME.low_rank_down; none at rank 0.
+std::optional<LinearBranch> stored_branch(const ModelSource& source, const std::string& name,
+                                          int64_t rank, const Shape& shape) {
+  if (rank == 0) return std::nullopt;
+  return LinearBranch{checked_tensor(source, name + ".low_rank_up", {shape[0], rank}),
+                      checked_tensor(source, name + ".low_rank_down", {rank, shape[1]})};
+}
+
 LinearWeight table_weight(const ModelSource& source, const std::string& name,
                           const WeightSpec& spec) {
   const Shape shape = {source.config().vocab_size, source.config().hidden_size};
@@ -78,13 +96,15 @@ std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index
     LinearWeight weight{.name = fmt::format("layers.{}.{}", index, request.name)};
     const std::string name = "model." + weight.name;
     const Shape shape = {request.out_dim, request.in_dim};
-    if (packed)
+    if (packed) {
       weight.stored = stored_weight(source, name, stored->weights, shape);
-    else
+      weight.branch = stored_branch(source, name, stored->weights.rank, shape);
+    } else {
       weight.weight = checked_tensor(source, name + ".weight", shape);
+    }
     if (codes != nullptr)
       if (const auto found = codes->find(weight.name); found != codes->end())
-        weight.stored = found->second.view;
+        take_codes(found->second, weight);
     if (request.bias || centered)
       weight.bias =
           checked_tensor(source, name + (centered ? ".centered_bias" : ".bias"), {request.out_dim});
@@ -94,11 +114,12 @@ std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index
 }
 
 Linear load_linear(const ModelSource& source, int64_t index, const LinearGroup& group,
-                   const ModelOptions& options) {
-  const Recipe recipe = recipe_for_layer(options.recipe, index);
-  return Linear(fmt::format("layers.{}.{}", index, group.input),
-                layer_weights(source, index, group, recipe, options.codes), recipe,
-                options.calibration, group.head_dim, options.execution);
+                   const GroupBasis& basis, const ModelOptions& options) {
+  Recipe recipe = recipe_for_layer(options.recipe, index);
+  std::vector<LinearWeight> weights = layer_weights(source, index, group, recipe, options.codes);
+  if (options.codes_pending && !weights[0].stored) recipe.weights = {};
+  return Linear(fmt::format("layers.{}.{}", index, group.input), std::move(weights), recipe,
+                options.calibration, basis, options.execution);
 }
 
 LinearWeight embedding_weight(const ModelSource& source) {

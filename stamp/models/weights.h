@@ -26,6 +26,7 @@ struct LinearGroup {
   std::vector<WeightRequest> weights;
   int64_t head_dim = 0;  // > 0 when the input is made of heads
   size_t branch = 0;     // of the layer: 0 attention, 1 MLP
+  bool behind_norm = false;
 };
 /// The groups of every layer of a model of this architecture, in the order of its forward pass.
 /// Throws as make_model() for an unknown one.
@@ -40,9 +41,20 @@ bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group)
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
                                         const LinearGroup& group, const Recipe& recipe,
                                         const WeightCodes* codes = nullptr);
+/// The basis that a layer works in: of every group of linear_groups(), and the weights of its
+/// norms with what they took over.
+struct LayerBasis {
+  std::vector<GroupBasis> groups;
+  std::vector<float> attention_norm, mlp_norm;
+  FeatureMap query, key, value;  // of heads: after RoPE, and as V leaves its linear
+};
+/// That of layer `index`, whose own recipe is `recipe`. Throws std::runtime_error when calibration
+/// lacks what the recipe needs.
+LayerBasis layer_basis(const ModelSource& source, int64_t index, const Recipe& recipe,
+                       const Calibration* calibration);
 /// The linear of one group under `options`.
 Linear load_linear(const ModelSource& source, int64_t index, const LinearGroup& group,
-                   const ModelOptions& options);
+                   const GroupBasis& basis, const ModelOptions& options);
 /// The table "model.embed_tokens" or, when the embeddings are not tied, "lm_head", [vocab_size,
 /// hidden_size], as stored or plain.
 LinearWeight embedding_weight(const ModelSource& source);

@@ -21,7 +21,7 @@ HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim) {
     throw_argument("recipe: rotation: groups of {} do not divide heads of {}", group, head_dim);
   const int64_t order = spec.rotation == "group" ? group : head_dim & -head_dim;
   const int64_t blocks = head_dim / order;
-  return {order, 1,
+  return {order, 1, false,
           blocks == 1 ? fmt::format("H_{}", order) : fmt::format("I_{} x H_{}", blocks, order)};
 }
 

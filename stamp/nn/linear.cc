@@ -8,7 +8,6 @@
 #include "stamp/nn/layers.h"
 #include "stamp/nn/matmul.h"
 #include "stamp/nn/row_loop.h"
-#include "stamp/nn/site_map.h"
 #include "stamp/nn/site_statistics.h"
 #include "stamp/quant/weight_quant.h"
 
@@ -43,11 +42,14 @@ void check_shapes(const std::string& site, const std::vector<LinearWeight>& weig
   }
 }
 
-std::vector<float> load_bias(const std::optional<TensorView>& bias) {
-  if (!bias) return {};
-  std::vector<float> values(static_cast<size_t>(bias->size()));
-  to_f32(*bias, 0, values);
-  return values;
+GroupBasis own_basis(const std::string& site, const std::vector<LinearWeight>& weights,
+                     const Recipe& recipe, const Calibration* calibration, int64_t head_dim) {
+  check_shapes(site, weights);
+  if ((recipe.activations.bits == 16 && recipe.weights.bits == 16) || is_excluded(recipe, weights))
+    return {};
+  const int64_t in_dim = weight_shape(weights[0])[1];
+  const FeatureMap map = site_map(site, recipe, calibration, in_dim, head_dim);
+  return {.input = map, .online = map, .outputs = {}};
 }
 
 bool packable(const WeightSpec& spec) {
@@ -63,23 +65,28 @@ TensorView Linear::Part::weight() const {
 
 Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
                const Calibration* calibration, int64_t head_dim, Execution execution)
+    : Linear(site, weights, recipe, calibration,
+             own_basis(site, weights, recipe, calibration, head_dim), execution) {}
+
+Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
+               const Calibration* calibration, GroupBasis basis, Execution execution)
     : site_(std::move(site)),
       excluded_(!recipe.is_plain() && is_excluded(recipe, weights)),
       execution_(execution),
+      basis_(std::move(basis)),
       quantizer_(TokenSpec{}) {
   check_shapes(site_, weights);
   in_dim_ = weight_shape(weights[0])[1];
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
   quantizer_ = make_token_quantizer(own.activations, site_, calibration);
-  if (quantizer_.active() || own.weights.bits < 16)
-    map_ = site_map(site_, own, calibration, in_dim_, head_dim);
   arithmetic_ = choose(own);
-  for (LinearWeight& weight : weights) parts_.push_back(make_part(std::move(weight), own.weights));
+  for (size_t i = 0; i < weights.size(); ++i)
+    parts_.push_back(make_part(std::move(weights[i]), i, own.weights));
 }
 
 Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
-  if (map_.empty() && !quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
+  if (!quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
   if (!packable(recipe.weights)) return Arithmetic::kValues;
   if (quantizer_.active())
     return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kValues;
@@ -87,7 +94,8 @@ Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
 }
 
 /// Converts a part in pieces, whose mapped pages are let go: a model may be larger than the memory.
-void Linear::convert(Part& part, const WeightSpec& spec) const {
+void Linear::convert(Part& part, size_t index, const WeightSpec& spec) const {
+  const FeatureMap& output = basis_.output(index);
   const bool stored = part.source.stored.has_value();
   if (packed())
     part.packed =
@@ -95,21 +103,23 @@ void Linear::convert(Part& part, const WeightSpec& spec) const {
                      arithmetic_ == Arithmetic::kCodes ? quantizer_.spec().quantizer.block : 0);
   else
     part.converted.reshape(part.out_dim, in_dim_);
-  const bool centers = !map_.mean.empty() && part.source.is_plain();
+  const bool centers = !basis_.input.mean.empty() && part.source.is_plain();
+  const int64_t step = rows_at_once(output, part.out_dim, kConvertedRows);
   Matrix values;
-  for (int64_t first = 0; first < part.out_dim; first += kConvertedRows) {
-    const int64_t rows = std::min(kConvertedRows, part.out_dim - first);
+  for (int64_t first = 0; first < part.out_dim; first += step) {
+    const int64_t rows = std::min(step, part.out_dim - first);
     if (stored) fill_with_codes(part, rows_of(*part.source.stored, first, rows), first);
     if (stored && !centers) continue;
     values.reshape(rows, in_dim_);
-    load_weight_rows(part.source.weight, map_, first, values.view());
+    load_weight_rows(part.source.weight, basis_.input, output, first, values.view());
     if (centers)
-      add_centering(map_, {DType::kF32, {rows, in_dim_}, values.data()},
+      add_centering(basis_.input, {DType::kF32, {rows, in_dim_}, values.data()},
                     {part.bias.data() + first, static_cast<size_t>(rows)});
+    const RowClips clips = basis_.row_clips(index, first, rows);
     if (packed() && !stored) {
-      part.packed.fill(first, quantize_weight(values.view(), spec).view);
+      part.packed.fill(first, quantize_weight(values.view(), spec, clips).view);
     } else if (!stored) {
-      fake_quantize_weight(values.view(), spec);
+      fake_quantize_weight(values.view(), spec, clips);
       std::copy_n(values.data(), values.size(), part.converted.row(first));
     }
   }
@@ -123,20 +133,25 @@ void Linear::fill_with_codes(Part& part, const StoredWeight& codes, int64_t firs
   drop_mapped_pages(codes.packed.data, codes.packed.bytes());
 }
 
-Linear::Part Linear::make_part(LinearWeight source, const WeightSpec& spec) const {
+Linear::Part Linear::make_part(LinearWeight source, size_t index, const WeightSpec& spec) const {
+  const FeatureMap &input = basis_.input, &output = basis_.output(index);
   Part part;
   part.out_dim = weight_shape(source)[0];
-  part.bias = load_bias(source.bias);
+  const bool merged = !source.is_plain() && !input.mean.empty();  // into the stored bias
+  part.bias = load_bias(source.bias, merged ? FeatureMap{} : output);
   part.source = std::move(source);
-  if (spec.bits < 16 && spec.quantizer != "rtn" && !part.source.stored)
-    throw_runtime("{}: the recipe needs codes calibrated by {}, but none were given",
-                  part.source.name, spec.quantizer);
-  if (!map_.mean.empty() && part.source.is_plain())
-    part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
-  if (packed() || spec.bits < 16 || map_.moves_weights())
-    convert(part, spec);
-  else if (!map_.mean.empty())
-    add_centering(map_, part.source.weight, part.bias);
+  if (spec.bits < 16 && (spec.quantizer != "rtn" || spec.rank > 0) && !part.source.stored)
+    throw_runtime("{}: the recipe needs calibrated codes ({}, rank {}), but none were given",
+                  part.source.name, spec.quantizer, spec.rank);
+  if (part.source.branch) {
+    part.up = to_matrix(part.source.branch->up);
+    part.down = to_matrix(part.source.branch->down);
+  }
+  if (!input.mean.empty() && !merged) part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
+  if (packed() || spec.bits < 16 || input.moves_weights() || !output.empty())
+    convert(part, index, spec);
+  else if (!input.mean.empty())
+    add_centering(input, part.source.weight, part.bias);
   return part;
 }
 
@@ -147,17 +162,18 @@ void Linear::check_input(ConstFloatView x, size_t outputs) const {
 }
 
 ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const {
-  if (map_.empty() && !quantizer_.active()) return x;
+  if (basis_.online.empty() && !quantizer_.active()) return x;
   scratch.reshape(x.rows, x.cols);
   for_each_row(x.rows, x.cols, [&](int64_t i) { std::copy_n(x.row(i), x.cols, scratch.row(i)); });
-  map_rows(scratch.view(), map_);
+  map_rows(scratch.view(), basis_.online);
   quantizer_.apply(scratch.view(), position);
   return scratch.view();
 }
 
 void Linear::encode(ConstFloatView x, int64_t position, ForwardContext& context) const {
   const PhaseScope scope(context.phases, Phase::kQuantize);
-  if (arithmetic_ == Arithmetic::kCodes) return quantizer_.encode(x, position, map_, context.codes);
+  if (arithmetic_ == Arithmetic::kCodes)
+    return quantizer_.encode(x, position, basis_.online, context.codes);
   encode_fixed_point(quantized_input(x, position, context.scratch), context.fixed_point);
 }
 
@@ -178,7 +194,8 @@ void Linear::run(ConstFloatView x, int64_t position, std::span<const FloatView> 
     for (size_t i = 0; i < parts_.size(); ++i)
       products.push_back({&parts_[i].packed, parts_[i].bias, outputs[i]});
     encode(x, position, context);
-    return multiply(products, add, context);
+    multiply(products, add, context);
+    return add_branches(x, outputs);
   }
   ConstFloatView input;
   {
@@ -192,6 +209,24 @@ void Linear::run(ConstFloatView x, int64_t position, std::span<const FloatView> 
     matmul_transposed(input, parts_[i].weight(), parts_[i].bias, out,
                       context.compute == Compute::kBF16);
     if (add) add_rows(outputs[i], out);
+  }
+  add_branches(x, outputs);
+}
+
+/// Costs rank (in_dim + out_dim) multiplications per token and weight.
+void Linear::add_branches(ConstFloatView x, std::span<const FloatView> outputs) const {
+  if (!has_branches()) return;
+  Matrix mapped = Matrix::copy_of(x), narrow, product;
+  map_rows(mapped.view(), basis_.online);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Matrix &up = parts_[i].up, &down = parts_[i].down;
+    narrow.reshape(x.rows, down.rows());
+    product.reshape(x.rows, up.rows());
+    matmul_transposed(mapped.view(), {DType::kF32, {down.rows(), down.cols()}, down.data()}, {},
+                      narrow.view(), false);
+    matmul_transposed(narrow.view(), {DType::kF32, {up.rows(), up.cols()}, up.data()}, {},
+                      product.view(), false);
+    add_rows(outputs[i], product.view());
   }
 }
 
@@ -220,7 +255,7 @@ void Linear::forward_into(ConstFloatView x, int64_t position, FloatView out, boo
 
 void Linear::forward_gated(ConstFloatView x, int64_t position, Matrix& out,
                            ForwardContext& context) const {
-  if (arithmetic_ != Arithmetic::kCodes || measures_errors(context)) {
+  if (arithmetic_ != Arithmetic::kCodes || has_branches() || measures_errors(context)) {
     Matrix* const outputs[] = {&out, &context.branch};
     forward(x, position, outputs, context);
     return silu_multiply(out.view(), context.branch.view());
@@ -234,15 +269,24 @@ void Linear::forward_gated(ConstFloatView x, int64_t position, Matrix& out,
                        {&parts_[1].packed, parts_[1].bias, {}}, out.view(), execution_);
 }
 
+/// What arrived and left, in the basis of both, without rounding in between.
 void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                            ForwardContext& context) const {
-  Matrix plain;
+  const bool same_basis = basis_.input.empty() && basis_.outputs.empty();
+  Matrix input = same_basis ? Matrix() : Matrix::copy_of(x), weight, plain;
+  if (!same_basis) map_rows(input.view(), basis_.online);
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
     if (arithmetic_ == Arithmetic::kPlain || !part.source.is_plain()) continue;
     plain.reshape(x.rows, part.out_dim);
-    matmul_transposed(x, part.source.weight, load_bias(part.source.bias), plain.view(),
-                      context.compute == Compute::kBF16);
+    if (!same_basis) {
+      weight.reshape(part.out_dim, in_dim_);
+      load_weight_rows(part.source.weight, basis_.input, basis_.output(i), 0, weight.view());
+    }
+    matmul_transposed(same_basis ? x : input.view(),
+                      same_basis ? part.source.weight
+                                 : TensorView{DType::kF32, {part.out_dim, in_dim_}, weight.data()},
+                      part.bias, plain.view(), context.compute == Compute::kBF16);
     Sqnr sqnr;
     sqnr.add(plain.view(), outputs[i]);
     context.observer->on_linear_error(part.source.name, sqnr);
@@ -251,7 +295,10 @@ void Linear::report_errors(ConstFloatView x, std::span<const FloatView> outputs,
 
 int64_t Linear::weight_bytes() const {
   int64_t bytes = 0;
-  for (const Part& part : parts_) bytes += packed() ? part.packed.bytes() : part.weight().bytes();
+  for (const Part& part : parts_) {
+    bytes += packed() ? part.packed.bytes() : part.weight().bytes();
+    bytes += int64_t{sizeof(bf16)} * (part.up.size() + part.down.size());
+  }
   return bytes;
 }
 

@@ -9,9 +9,9 @@
 #include "stamp/core/phase_timer.h"
 #include "stamp/core/tensor.h"
 #include "stamp/nn/integer_matmul.h"
+#include "stamp/nn/site_map.h"
 #include "stamp/quant/activation_codes.h"
 #include "stamp/quant/calibration.h"
-#include "stamp/quant/feature_transform.h"
 #include "stamp/quant/fixed_point.h"
 #include "stamp/quant/metrics.h"
 #include "stamp/quant/packed_weight.h"
@@ -57,6 +57,11 @@ struct ForwardContext {
   FixedPointCodes fixed_point;   // a linear's unquantized input for integer weights
 };
 
+/// What a weight adds beside its codes: x down^T up^T of the mapped, unquantized input x.
+struct LinearBranch {
+  TensorView up, down;  // [out_dim, rank], [rank, in_dim]
+};
+
 /// One weight matrix of a Linear as found in the file: plain, or quantized by this program.
 struct LinearWeight {
   std::string name;                // "layers.0.self_attn.q_proj": exclusions and reports
@@ -65,26 +70,30 @@ struct LinearWeight {
   /// `weight` rotated and quantized. When `weight` has no data, the centering term is merged into
   /// `bias` already.
   std::optional<StoredWeight> stored;
+  std::optional<LinearBranch> branch;  // of stored codes; none: they stand for the whole weight
 
   bool is_plain() const { return weight.data != nullptr; }
 };
 
 class Linear {
  public:
-  /// `site` names the shared input. `head_dim` > 0 when the input is made of heads (o_proj). Plain
-  /// recipes keep the mapped weight and copy nothing; others keep a rotated, quantized copy: packed
-  /// codes with kInteger (see integer()), fp32 values otherwise.
-  /// When the recipe excludes one of the weights (see Recipe::exclude) the whole group stays plain,
-  /// since they share their input. Throws std::invalid_argument for shapes that do not fit;
-  /// std::runtime_error when calibration lacks `site` but the recipe needs it.
+  /// `site` names the shared input, mapped by site_map() when something is quantized. `head_dim` >
+  /// 0 when the input is made of heads (o_proj). Plain recipes keep the mapped weight and copy
+  /// nothing; others keep a rotated, quantized copy: packed codes with kInteger (see integer()),
+  /// fp32 values otherwise. When the recipe excludes one of the weights (see Recipe::exclude) the
+  /// whole group stays plain, since they share their input. Throws std::invalid_argument for shapes
+  /// that do not fit; std::runtime_error when calibration lacks `site` but the recipe needs it.
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
          const Calibration* calibration, int64_t head_dim = 0,
          Execution execution = Execution::kInteger);
+  /// The same in a basis made elsewhere, which holds even where nothing is quantized.
+  Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
+         const Calibration* calibration, GroupBasis basis, Execution execution);
 
   /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim] starting at absolute token `position`;
-  /// each output is reshaped to [tokens, out_dim_i]. X^ = Q(x R - mean) with the quantized W R, and
-  /// mean (W R)^T in the bias; X^ = x and the weight as loaded where nothing is quantized. `x` is
-  /// not changed. outputs.size() must be parts().
+  /// each output is reshaped to [tokens, out_dim_i]. X^ = Q(x T - mean) with the quantized W T^-T,
+  /// and mean (W T^-T)^T in the bias; X^ = x and the weight as loaded where nothing is quantized.
+  /// `x` is not changed. outputs.size() must be parts().
   void forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
                ForwardContext& context) const;
   /// The same for a linear with one weight: out := or, with `add`, += what forward() gives.
@@ -108,12 +117,14 @@ class Linear {
   /// Bytes of weights that one token reads.
   int64_t weight_bytes() const;
   /// The Hadamard rotation of the input, null without one.
-  const HadamardPlan* rotation() const { return map_.hadamard ? &*map_.hadamard : nullptr; }
+  const HadamardPlan* rotation() const {
+    return basis_.input.hadamard ? &*basis_.input.hadamard : nullptr;
+  }
   /// Data and scale bits of this input for a sequence; 16 per element when it is not quantized.
   BitCount count_bits(int64_t tokens) const;
 
  private:
-  /// kValues: fp32 products of values rounded to their grids.
+  /// kPlain: nothing is rounded; kValues: fp32 products of values rounded to their grids.
   enum class Arithmetic { kPlain, kValues, kCodes, kFixedPoint };
   bool packed() const {
     return arithmetic_ == Arithmetic::kCodes || arithmetic_ == Arithmetic::kFixedPoint;
@@ -124,12 +135,13 @@ class Linear {
     Matrix converted;         // rotated and quantized values; empty: packed, or source.weight
     PackedWeight packed;      // their codes; empty unless packed()
     std::vector<float> bias;  // centering merged in; empty: none
+    Matrix up, down;          // of the branch; empty: none
 
     TensorView weight() const;
   };
   Arithmetic choose(const Recipe& recipe) const;
-  Part make_part(LinearWeight source, const WeightSpec& spec) const;
-  void convert(Part& part, const WeightSpec& spec) const;
+  Part make_part(LinearWeight source, size_t index, const WeightSpec& spec) const;
+  void convert(Part& part, size_t index, const WeightSpec& spec) const;
   void fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const;
   void check_input(ConstFloatView x, size_t outputs) const;
   ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
@@ -137,6 +149,8 @@ class Linear {
            ForwardContext& context) const;
   void encode(ConstFloatView x, int64_t position, ForwardContext& context) const;
   void multiply(std::span<const IntegerProduct> products, bool add, ForwardContext& context) const;
+  void add_branches(ConstFloatView x, std::span<const FloatView> outputs) const;
+  bool has_branches() const { return parts_[0].up.size() > 0; }
   void report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                      ForwardContext& context) const;
   bool measures_errors(const ForwardContext& context) const {
@@ -148,7 +162,7 @@ class Linear {
   bool excluded_ = false;
   Execution execution_;
   Arithmetic arithmetic_ = Arithmetic::kPlain;
-  FeatureMap map_;
+  GroupBasis basis_;
   TokenQuantizer quantizer_;
   std::vector<Part> parts_;
 };

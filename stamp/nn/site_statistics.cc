@@ -15,8 +15,18 @@ const SiteStatistics& statistics_of(const std::string& site, const Calibration* 
 
 TokenQuantizer make_token_quantizer(const TokenSpec& spec, const std::string& site,
                                     const Calibration* calibration) {
-  if (spec.bits == 16 || spec.plan.kind != "waterfill") return TokenQuantizer(spec);
-  return TokenQuantizer(spec, statistics_of(site, calibration).range2);
+  if (spec.bits == 16 || calibration == nullptr || !calibration->contains(site)) {
+    if (spec.bits < 16 && spec.plan.kind == "waterfill") statistics_of(site, calibration);
+    return TokenQuantizer(spec);
+  }
+  const SiteStatistics& statistics = statistics_of(site, calibration);
+  TokenSpec own = spec;
+  if (statistics.clip.size() == 2) {
+    own.quantizer.low_share = statistics.clip[0];
+    own.quantizer.high_share = statistics.clip[1];
+  }
+  return TokenQuantizer(own,
+                        spec.plan.kind == "waterfill" ? statistics.range2 : std::vector<float>{});
 }
 
 }  // namespace stamp

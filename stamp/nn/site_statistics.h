@@ -9,7 +9,8 @@ namespace stamp {
 /// Statistics of `site`. Throws std::runtime_error when there is no calibration or it lacks the
 /// site.
 const SiteStatistics& statistics_of(const std::string& site, const Calibration* calibration);
-/// The quantizer of one tensor; looks up the site only when the plan is waterfill.
+/// The quantizer of one tensor, with the learned clipping that calibration may have. Throws as
+/// statistics_of() when the plan is waterfill.
 TokenQuantizer make_token_quantizer(const TokenSpec& spec, const std::string& site,
                                     const Calibration* calibration);
 

@@ -1,13 +1,16 @@
 #include "stamp/pipelines/calibrate.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
 #include "stamp/nn/layers.h"
+#include "stamp/pipelines/flatquant/learn.h"
+#include "stamp/pipelines/smoothing.h"
+#include "stamp/pipelines/smoothing_search.h"
 #include "stamp/pipelines/windows.h"
-#include "stamp/quant/feature_transform.h"
 
 namespace stamp {
 namespace {
@@ -18,16 +21,29 @@ int64_t layer_of(const std::string& site) { return std::stoll(site.substr(site.f
 // Statistics of all sites for one recipe, gathered from the plain model's activations.
 class RecipeCollector {
  public:
-  RecipeCollector(const Recipe& recipe, const LlmConfig& config)
-      : recipe_(recipe), config_(config) {}
+  RecipeCollector(const ModelSource& source, const Recipe& recipe, const Calibration& smoothing)
+      : recipe_(recipe), config_(source.config()) {
+    const auto groups = linear_groups(config_);
+    for (int64_t layer = 0; layer < config_.layers; ++layer) {
+      Recipe own = recipe_for_layer(recipe, layer);
+      own.center = "none";  // what is about to be measured
+      own.exclude.clear();
+      const LayerBasis basis = layer_basis(source, layer, own, &smoothing);
+      const std::string prefix = fmt::format("layers.{}.", layer);
+      // Stored weights make a reference model that works in this basis already.
+      const bool plain = source.stored_recipe() == nullptr;
+      for (size_t i = 0; i < groups.size(); ++i)
+        maps_[prefix + groups[i].input] = plain ? basis.groups[i].input : basis.groups[i].online;
+      maps_[prefix + "k"] = plain ? basis.key : FeatureMap{};
+      maps_[prefix + "v"] = plain ? basis.value : FeatureMap{};
+    }
+  }
 
   void add_input(const std::string& site, ConstFloatView x, int64_t position) {
     const Recipe recipe = recipe_for_layer(recipe_, layer_of(site));
     if (recipe.activations.bits == 16) return;
     Matrix copy = Matrix::copy_of(x);
-    // The input of o_proj is made of heads, which decides how an odd size is rotated.
-    const int64_t head_dim = site.ends_with("o_in") ? config_.head_dim : 0;
-    if (recipe.feature == "hadamard") apply_hadamard(copy.view(), plan_hadamard(x.cols, head_dim));
+    map_rows(copy.view(), maps_.at(site));
     collector(site, recipe.activations, recipe.center).add(copy.view(), position);
   }
 
@@ -36,6 +52,7 @@ class RecipeCollector {
     const KvSpec& spec = site.ends_with(".k") ? recipe.k : recipe.v;
     if (spec.bits == 16) return;
     Matrix copy = Matrix::copy_of(x);
+    map_rows(copy.view(), maps_.at(site));
     rotate_heads(copy.view(), config_.head_dim, plan_kv_rotation(spec, config_.head_dim));
     SiteCollector& target = collector(site, spec, "none");
     const int64_t block = recipe.kv_block > 0 ? recipe.kv_block : x.rows;
@@ -56,7 +73,8 @@ class RecipeCollector {
   }
 
   const Recipe recipe_;
-  const LlmConfig& config_;
+  const LlmConfig config_;
+  std::map<std::string, FeatureMap> maps_;  // of linear inputs, K and V
   std::map<std::string, SiteCollector> sites_;
 };
 
@@ -80,7 +98,8 @@ struct CalibrationObserver : Observer {
 std::string statistics_key(const Recipe& recipe) {
   Recipe key = recipe;
   key.name.clear();
-  key.weights = key.lm_head = {};
+  if (!key.needs_learning() && key.feature != "svdquant") key.weights = {};
+  key.lm_head = {};
   key.embedding_bits = key.attention_bits = 16;
   key.exclude.clear();
   for (TokenSpec* spec : std::initializer_list<TokenSpec*>{&key.activations, &key.k, &key.v}) {
@@ -92,21 +111,9 @@ std::string statistics_key(const Recipe& recipe) {
   return to_json(key).dump();
 }
 
-}  // namespace
-
-std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> source,
-                                             const std::vector<Recipe>& recipes,
-                                             const CalibrateOptions& options) {
-  CalibrationObserver observer;
-  std::map<std::string, size_t> index;
-  for (const Recipe& recipe : recipes) {
-    if (!recipe.needs_calibration()) continue;
-    const auto [it, added] = index.try_emplace(statistics_key(recipe), index.size());
-    if (added) observer.collectors.emplace_back(recipe, source->config());
-  }
-  std::map<std::string, Calibration> result;
-  if (index.empty()) return result;
-
+// One pass of the text through the reference model.
+void observe_text(std::shared_ptr<const ModelSource> source, const CalibrateOptions& options,
+                  Observer& observer) {
   const std::unique_ptr<Model> model = make_model(source, {.recipe = source->reference_recipe()});
   const auto windows =
       make_windows(options.ids, options.bos_id,
@@ -119,12 +126,63 @@ std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> 
     model->forward(window, cache, context);
     progress.advance(options.context);
   }
+}
+
+// Statistics of rows, added to what is known of the feature transform already.
+void add_ranges(std::shared_ptr<const ModelSource> source, const std::vector<Recipe>& recipes,
+                const CalibrateOptions& options, std::map<std::string, Calibration>& result) {
+  CalibrationObserver observer;
+  std::map<std::string, size_t> index;
+  for (const Recipe& recipe : recipes) {
+    if (!recipe.needs_ranges()) continue;
+    const auto [it, added] = index.try_emplace(statistics_key(recipe), index.size());
+    if (added) observer.collectors.emplace_back(*source, recipe, result[recipe.name]);
+  }
+  if (index.empty()) return;
+  observe_text(source, options, observer);
   std::vector<Calibration> finished;
   for (const RecipeCollector& collector : observer.collectors)
     finished.push_back(collector.finish());
-  for (const Recipe& recipe : recipes)
-    if (recipe.needs_calibration())
-      result[recipe.name] = finished[index.at(statistics_key(recipe))];
+  for (const Recipe& recipe : recipes) {
+    if (!recipe.needs_ranges()) continue;
+    Calibration& own = result[recipe.name];
+    for (const auto& [site, statistics] : finished[index.at(statistics_key(recipe))]) {
+      SiteStatistics& merged = own[site];
+      merged.mean = statistics.mean;
+      merged.range2 = statistics.range2;
+      merged.center = statistics.center;
+    }
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// What the feature transform of a recipe is made of; `peaks` are gathered when first needed.
+Calibration feature_statistics(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
+                               const CalibrateOptions& options, PeakObserver& peaks) {
+  if (recipe.feature == "flatquant") return flatquant::learn(source, recipe, options);
+  if (recipe.feature == "svdquant") return search_smoothing(source, recipe, options);
+  if (peaks.peaks.empty()) observe_text(source, options, peaks);
+  return smoothing_factors(*source, recipe, peaks);
+}
+
+}  // namespace
+
+std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> source,
+                                             const std::vector<Recipe>& recipes,
+                                             const CalibrateOptions& options) {
+  std::map<std::string, Calibration> result;
+  PeakObserver peaks;
+  std::map<std::string, Calibration> learned;  // or searched: takes minutes, so once
+  for (const Recipe& recipe : recipes) {
+    if (!recipe.needs_smoothing() && !recipe.needs_learning()) continue;
+    const auto [it, added] = learned.try_emplace(flatquant::learning_key(recipe));
+    if (added) it->second = feature_statistics(source, recipe, options, peaks);
+    result[recipe.name] = it->second;
+  }
+  add_ranges(source, recipes, options, result);
   return result;
 }
 
@@ -134,14 +192,23 @@ Calibration calibration_for(std::shared_ptr<const ModelSource> source, const Rec
   const Recipe* stored = source->stored_recipe();
   const Calibration& kept = source->stored_calibration();
   if (stored != nullptr && statistics_key(*stored) == statistics_key(recipe)) return kept;
-  Calibration result = calibrate(source, {recipe}, text()).at(recipe.name);
-  if (stored == nullptr || recipe.center == "none") return result;
-  for (auto& [site, statistics] : result) {
+  if (stored == nullptr) return calibrate(source, {recipe}, text()).at(recipe.name);
+  std::map<std::string, Calibration> result;  // what stored weights were made for stays
+  for (const auto& [site, statistics] : kept) {
+    SiteStatistics& own = result[recipe.name][site] = statistics;
+    own.mean.clear();
+    own.range2.clear();
+    own.center = false;
+  }
+  if (recipe.needs_ranges()) add_ranges(source, {recipe}, text(), result);
+  Calibration& own = result[recipe.name];
+  if (recipe.center == "none") return own;
+  for (auto& [site, statistics] : own) {
     const auto found = kept.find(site);
     statistics.center = found != kept.end() && found->second.center;
     if (statistics.center) statistics.mean = found->second.mean;
   }
-  return result;
+  return own;
 }
 
 }  // namespace stamp

@@ -13,6 +13,8 @@ struct CalibrateOptions {
   int32_t bos_id = -1;       // prepended to every window when >= 0
   int64_t context = 1024;    // window length: the one that will be evaluated
   int64_t max_windows = 0;   // 0: all
+  /// Folder for what takes minutes to learn, so that an interrupted run continues; empty: none.
+  std::filesystem::path cache;
 };
 
 /// Statistics for every recipe of `recipes` that needs them, from a single pass; keyed by recipe

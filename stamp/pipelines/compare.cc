@@ -72,7 +72,8 @@ std::function<CalibrateOptions()> calibration_text(const Tokenizer& tokenizer,
     return CalibrateOptions{
         .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
         .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
-        .context = options.context};
+        .context = options.context,
+        .cache = options.cache};
   };
 }
 
@@ -106,8 +107,9 @@ int64_t common_causal_run(const std::vector<CompareRow>& rows, int64_t context) 
 Comparison compare(const CompareOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Comparison result{.options = options};
-  std::vector<CompareRow> rows =
-      options.recipes.empty() ? compare_grid(options) : compare_list(options);
+  std::vector<CompareRow> rows = options.paper             ? paper_grid(options)
+                                 : options.recipes.empty() ? compare_grid(options)
+                                                           : compare_list(options);
   const auto source = ModelSource::open(options.model);
   const Tokenizer tokenizer = Tokenizer::load(options.model);
   const auto windows = make_windows(tokenize_file(tokenizer, options.text), tokenizer.bos_id(),

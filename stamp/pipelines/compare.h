@@ -22,6 +22,7 @@ struct CompareOptions {
   std::filesystem::path model;
   std::filesystem::path text;
   std::filesystem::path calibration;
+  std::filesystem::path cache;  // see CalibrateOptions
   std::vector<std::string> features = {"none", "hadamard"};
   /// "none" is no L: measured with the first tokens at 8 bits (equal bits) and without (plan
   /// "uniform").
@@ -30,6 +31,9 @@ struct CompareOptions {
   std::vector<BitSetting> bits = {{4, 4, 4}};
   /// Presets or recipe files measured instead of the grid; the first one is the baseline.
   std::vector<std::string> recipes;
+  /// The paper's grid instead: `features` name presets paper-NAME, haar has J = 3, K and V are
+  /// transformed over the whole window (METHODS 12).
+  bool paper = false;
   int high_tokens = 64;
   std::string center = "none";
   int64_t context = 1024;
@@ -91,6 +95,8 @@ struct Comparison {
 /// The recipes of the grid, baselines first in every block (bits x feature). With L the sink row is
 /// one row more, so the baseline protects high_tokens + skip rows: it never has fewer bits.
 std::vector<CompareRow> compare_grid(const CompareOptions& options);
+/// The rows of options.paper: every method without protected rows, with them, and with each L.
+std::vector<CompareRow> paper_grid(const CompareOptions& options);
 /// One row per entry of options.recipes. Throws std::invalid_argument as load_recipe(), and for two
 /// recipes of the same name.
 std::vector<CompareRow> compare_list(const CompareOptions& options);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <initializer_list>
 #include <map>
 
 #include "stamp/core/error.h"
@@ -9,6 +10,7 @@
 namespace stamp {
 namespace {
 
+constexpr int kPaperLevels = 3;
 constexpr int kSkip = 1;  // attention sink of decoder models (STAMP section 1)
 
 // Plan of K and V inside closed blocks of 64: two_level would protect the whole block, fraction is
@@ -45,6 +47,24 @@ Recipe make_recipe(const BitSetting& bits, const std::string& feature, const std
   recipe.k = recipe.v = {kv_spec(bits.kv, transform, plan)};
   if (feature == "hadamard") recipe.k.rotation = "head";
   if (bits.activations < 16) recipe.center = options.center;
+  check(recipe);
+  return recipe;
+}
+
+/// `recipe` with L over the whole window, or without L.
+Recipe with_sequence(Recipe recipe, const std::string& sequence, const std::string& plan,
+                     const CompareOptions& options) {
+  const std::string transform = sequence == "none" ? "identity" : sequence;
+  const bool identity = transform == "identity";
+  for (TokenSpec* spec :
+       std::initializer_list<TokenSpec*>{&recipe.activations, &recipe.k, &recipe.v}) {
+    spec->sequence = {.transform = transform,
+                      .levels = transform == "haar" ? kPaperLevels : 0,
+                      .skip_tokens = identity ? 0 : kSkip};
+    spec->plan = {.kind = plan, .high_tokens = options.high_tokens + (identity ? kSkip : 0)};
+  }
+  recipe.kv_block = 0;
+  recipe.name += fmt::format("-{}-{}", sequence, plan);
   check(recipe);
   return recipe;
 }
@@ -89,6 +109,27 @@ std::vector<CompareRow> compare_grid(const CompareOptions& options) {
         for (const std::string& plan : options.plans) add(sequence, plan);
       }
     }
+  return rows;
+}
+
+std::vector<CompareRow> paper_grid(const CompareOptions& options) {
+  std::vector<CompareRow> rows;
+  for (const std::string& method : options.features) {
+    const Recipe base = load_recipe("paper-" + method);
+    const auto add = [&](const std::string& sequence, const std::string& plan) {
+      rows.push_back({.recipe = with_sequence(base, sequence, plan, options),
+                      .feature = method,
+                      .sequence = sequence,
+                      .plan = plan,
+                      .weight_bits = base.weights.bits,
+                      .activation_bits = base.activations.bits,
+                      .kv_bits = base.k.bits});
+    };
+    for (const std::string& sequence : options.sequences) {
+      if (sequence == "none") add("none", "uniform");
+      for (const std::string& plan : options.plans) add(sequence, plan);
+    }
+  }
   return rows;
 }
 

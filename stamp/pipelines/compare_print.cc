@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "stamp/pipelines/compare.h"
@@ -53,6 +54,30 @@ std::string grid_text(const Comparison& comparison) {
                     comparison.causal_run);
 }
 
+/// Methods as columns, transforms as rows: perplexity and the share of the gap that is closed.
+std::string paper_text(const Comparison& comparison) {
+  std::string text = fmt::format("\n  {:<26}", "perplexity (gap closed)");
+  for (const std::string& method : comparison.options.features)
+    text += fmt::format("{:>18}", method);
+  std::vector<std::string> labels;
+  for (const CompareRow& row : comparison.rows)
+    if (std::find(labels.begin(), labels.end(), label(row)) == labels.end())
+      labels.push_back(label(row));
+  for (const std::string& name : labels) {
+    text += fmt::format("\n  {:<26}", name);
+    for (const std::string& method : comparison.options.features) {
+      const auto found = std::find_if(
+          comparison.rows.begin(), comparison.rows.end(),
+          [&](const CompareRow& row) { return row.feature == method && label(row) == name; });
+      text += fmt::format("{:>18}", found == comparison.rows.end()
+                                        ? "-"
+                                        : fmt::format("{:.3f} ({})", found->scores.perplexity,
+                                                      percent(found->gap_closed_perplexity)));
+    }
+  }
+  return text + "\n";
+}
+
 std::string list_text(const Comparison& comparison) {
   std::string text =
       fmt::format("\n  {:<36}{:>7}{:>9}{:>8}{:>9}{:>11}{:>10}  {}\n", "recipe", "A bits", "+scales",
@@ -77,6 +102,7 @@ std::string to_text(const Comparison& comparison) {
       "machine: {}; commit {}\nunquantized perplexity {:.3f}\n",
       comparison.model_name, comparison.text_name, comparison.windows, options.context,
       comparison.machine, comparison.commit, comparison.perplexity_reference);
+  if (options.paper) text += paper_text(comparison);
   text += options.recipes.empty() ? grid_text(comparison) : list_text(comparison);
   text += "Other figures score every token: paper protocol, not causal below 8-bit activations.\n";
   for (const std::string& note : comparison.notes) text += "note: " + note + "\n";

@@ -101,7 +101,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
     return CalibrateOptions{
         .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
         .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
-        .context = options.context};
+        .context = options.context,
+        .cache = options.cache};
   };
   const Calibration calibration = calibration_for(source, options.recipe, calibration_text);
   const WeightCodes codes = weight_codes_for(source, options.recipe, calibration, calibration_text);

@@ -16,6 +16,7 @@ struct EvaluateOptions {
   std::filesystem::path text;
   std::filesystem::path reference_model;  // plain model of stored weights; empty: `model`
   std::filesystem::path calibration;      // empty: DIR/calibration.txt when the recipe needs one
+  std::filesystem::path cache;            // see CalibrateOptions
   Recipe recipe;
   int64_t context = 2048;
   int64_t max_windows = 0;       // 0: all whole windows of the text

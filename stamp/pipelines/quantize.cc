@@ -67,9 +67,11 @@ CalibrateOptions calibrate_options(const QuantizeOptions& options, const ModelSo
           .context = std::min(kCalibrationContext, source.config().max_positions)};
 }
 
-Calibration measure(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source) {
-  return calibrate(source, {options.recipe}, calibrate_options(options, *source))
-      .at(options.recipe.name);
+Calibration measure(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source,
+                    const WorkDirectory& work) {
+  CalibrateOptions text = calibrate_options(options, *source);
+  text.cache = work.content().parent_path();
+  return calibrate(source, {options.recipe}, text).at(options.recipe.name);
 }
 
 /// Statistics as the file holds them, so that a resumed run sees the same ones.
@@ -78,7 +80,7 @@ Calibration calibration_of(const QuantizeOptions& options,
   if (!options.recipe.needs_calibration()) return {};
   const fs::path file = work.content() / kCalibrationFile;
   if (!work.is_finished(kCalibrationFile)) {
-    write_calibration(file, measure(options, source));
+    write_calibration(file, measure(options, source, work));
     work.finish(kCalibrationFile);
     for (const auto& [name, tensor] : source->weights().tensors())
       drop_mapped_pages(tensor.data, tensor.bytes());

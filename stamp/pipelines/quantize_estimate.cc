@@ -32,14 +32,14 @@ double measured_seconds(const OutputPlan& plan) {
     for (const OutputTensor& tensor : shard.tensors) {
       if (!tensor.is_stored()) continue;
       const int64_t in_dim = tensor.source.shape[1];
-      const std::string kind =
-          fmt::format("{} {} {}", in_dim, tensor.spec.bits, tensor.spec.mse_clip);
+      const std::string kind = fmt::format("{} {} {} {}", in_dim, tensor.spec.bits,
+                                           tensor.spec.mse_clip, tensor.spec.clip_norm);
       if (!per_element.contains(kind)) {
         const int64_t rows = std::clamp<int64_t>(kSample / in_dim, 1, tensor.source.shape[0]);
         block.reshape(rows, in_dim);
-        load_weight_rows(tensor.source, tensor.map, 0, block.view());
+        load_weight_rows(tensor.source, tensor.map, {}, 0, block.view());
         const auto start = std::chrono::steady_clock::now();
-        load_weight_rows(tensor.source, tensor.map, 0, block.view());
+        load_weight_rows(tensor.source, tensor.map, {}, 0, block.view());
         quantize_weight(block.view(), tensor.spec);
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
         per_element[kind] = time.count() / static_cast<double>(rows * in_dim);

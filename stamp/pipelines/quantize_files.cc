@@ -71,7 +71,7 @@ Json manifest_of(const ModelSource& source, const Recipe& recipe, const WorkDire
 std::string quant_method(const Recipe& recipe, const OutputPlan& plan) {
   Recipe rest = recipe;
   rest.weights = rest.lm_head = {};
-  const bool weights_only = rest.is_plain() && recipe.feature == "none";
+  const bool weights_only = rest.is_plain() && recipe.feature == "none" && recipe.weights.rank == 0;
   return weights_only && plan.groups_are_whole ? "compressed-tensors" : "stamp";
 }
 

@@ -5,6 +5,7 @@
 #include "stamp/nn/site_map.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/gptq.h"
+#include "stamp/quant/low_rank.h"
 
 namespace stamp {
 namespace {
@@ -35,6 +36,27 @@ Recipe without_activations(Recipe recipe) {
   return recipe;
 }
 
+/// SVDQuant: weights that share an input share the narrow side of their branch.
+void split_group(const std::vector<LinearWeight>& weights, const std::vector<Matrix>& values,
+                 int64_t rank, const Hessian& hessian,
+                 const std::function<StoredWeightBuffer(ConstFloatView)>& quantize,
+                 WeightCodes& codes) {
+  int64_t rows = 0;
+  for (const Matrix& part : values) rows += part.rows();
+  Matrix all(rows, values[0].cols());
+  float* end = all.data();
+  for (const Matrix& part : values) end = std::copy_n(part.data(), part.size(), end);
+  const BranchAndCodes split = split_low_rank(all.view(), rank, hessian, quantize);
+  int64_t first = 0;
+  for (size_t i = 0; i < values.size(); first += values[i++].rows()) {
+    const int64_t count = values[i].rows();
+    CalibratedWeight& own = codes[weights[i].name];
+    own.stored = copy_of(rows_of(split.codes.view, first, count));
+    own.branch.down = split.branch.down;
+    own.branch.up = Matrix::copy_of(split.branch.up.view().rows_from(first, count));
+  }
+}
+
 }  // namespace
 
 LayerQuantizer::LayerQuantizer(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
@@ -44,10 +66,15 @@ LayerQuantizer::LayerQuantizer(std::shared_ptr<const ModelSource> source, const 
       recipe_(recipe),
       weights_only_(without_activations(recipe)),
       calibration_(calibration),
-      stream_(make_layer_stream(source_)) {
+      stream_(make_layer_stream(source_, recipe)) {
   const auto windows = make_windows(text.ids, text.bos_id,
                                     {.context = text.context, .max_windows = text.max_windows});
   for (const auto& window : windows) hidden_.push_back(stream_->embed(window));
+}
+
+ModelOptions LayerQuantizer::options(const WeightCodes& codes) const {
+  return {
+      .recipe = weights_only_, .calibration = calibration_, .codes = &codes, .codes_pending = true};
 }
 
 void LayerQuantizer::pass(size_t branch) {
@@ -60,26 +87,35 @@ void LayerQuantizer::quantize_group(size_t index, WeightCodes& codes) {
   const Recipe recipe = recipe_for_layer(recipe_, layer_);
   const std::string site = fmt::format("layers.{}.{}", layer_, group.input);
   const int64_t in_dim = group.weights[0].in_dim;
-  const FeatureMap map = site_map(site, recipe, calibration_, in_dim, group.head_dim);
-  HessianObserver observer(site, map, in_dim);
+  const GroupBasis basis = layer_basis(*source_, layer_, recipe, calibration_).groups.at(index);
+  HessianObserver observer(site, basis.online, in_dim);
   ForwardContext context{.observer = &observer};
   for (const Matrix& hidden : hidden_) {
     if (interrupted()) throw_runtime("gptq: interrupted");
     Matrix x = hidden;
     stream_->run(group.branch, x, context);
   }
-  const GptqFactor factor = factor_hessian(observer.hessian, recipe.weights);
-  for (const LinearWeight& weight : layer_weights(*source_, layer_, group, recipe)) {
-    Matrix values(weight.weight.shape[0], in_dim);
-    load_weight_rows(weight.weight, map, 0, values.view());
-    codes[weight.name] = gptq(values.view(), factor, recipe.weights);
+  const WeightSpec& spec = recipe.weights;
+  const GptqFactor factor =
+      spec.quantizer == "gptq" ? factor_hessian(observer.hessian, spec) : GptqFactor{};
+  const auto quantize = [&](ConstFloatView values) {
+    return spec.quantizer == "gptq" ? gptq(values, factor, spec) : quantize_weight(values, spec);
+  };
+  std::vector<Matrix> stacked;
+  const auto weights = layer_weights(*source_, layer_, group, recipe);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    Matrix values(weights[i].weight.shape[0], in_dim);
+    load_weight_rows(weights[i].weight, basis.input, basis.output(i), 0, values.view());
+    if (spec.rank == 0) codes[weights[i].name].stored = quantize(values.view());
+    stacked.push_back(std::move(values));
   }
-  stream_->load_group(index, {.recipe = weights_only_, .codes = &codes});
+  if (spec.rank > 0) split_group(weights, stacked, spec.rank, observer.hessian, quantize, codes);
+  stream_->load_group(index, options(codes));
 }
 
 WeightCodes LayerQuantizer::next() {
   WeightCodes codes;
-  stream_->load(layer_, {});
+  stream_->load(layer_, options(codes));
   for (size_t branch = 0; branch < 2; ++branch) {
     for (size_t i = 0; i < groups_.size(); ++i)
       if (groups_[i].branch == branch && stores_group(recipe_, layer_, groups_[i]))
@@ -91,7 +127,7 @@ WeightCodes LayerQuantizer::next() {
 }
 
 void LayerQuantizer::skip(const WeightCodes& codes) {
-  stream_->load(layer_, {.recipe = weights_only_, .codes = &codes});
+  stream_->load(layer_, options(codes));
   for (size_t branch = 0; branch < 2; ++branch) pass(branch);
   ++layer_;
 }

@@ -23,6 +23,7 @@ class LayerQuantizer {
   void skip(const WeightCodes& codes);
 
  private:
+  ModelOptions options(const WeightCodes& codes) const;
   void quantize_group(size_t group, WeightCodes& codes);
   void pass(size_t branch);
 

@@ -3,7 +3,6 @@
 #include "stamp/core/error.h"
 #include "stamp/io/safetensors_writer.h"
 #include "stamp/models/weights.h"
-#include "stamp/nn/site_map.h"
 #include "stamp/quant/stored_weight.h"
 
 namespace stamp {
@@ -21,9 +20,7 @@ class Planner {
       : source_(source), recipe_(recipe), calibration_(calibration) {}
 
   OutputPlan plan() {
-    const auto groups = linear_groups(source_.config());
-    for (int64_t layer = 0; layer < source_.config().layers; ++layer)
-      for (const LinearGroup& group : groups) plan_group(layer, group);
+    for (int64_t layer = 0; layer < source_.config().layers; ++layer) plan_layer(layer);
     plan_tables();
     for (auto& [name, change] : changes_) check_groups(change);
     fill_shards();
@@ -31,20 +28,27 @@ class Planner {
   }
 
  private:
-  void plan_group(int64_t layer, const LinearGroup& group) {
+  void plan_layer(int64_t layer) {
+    const auto groups = linear_groups(source_.config());
+    const bool known = calibration_ != nullptr || !recipe_.needs_calibration();
+    const LayerBasis basis =
+        known ? layer_basis(source_, layer, recipe_for_layer(recipe_, layer), calibration_)
+              : LayerBasis{.groups = std::vector<GroupBasis>(groups.size())};
+    for (size_t i = 0; i < groups.size(); ++i) plan_group(layer, groups[i], basis.groups[i]);
+  }
+
+  void plan_group(int64_t layer, const LinearGroup& group, const GroupBasis& basis) {
     const bool stored = stores_group(recipe_, layer, group);
-    const std::string site = fmt::format("layers.{}.{}", layer, group.input);
-    for (const LinearWeight& weight : layer_weights(source_, layer, group, {})) {
-      const std::string name = "model." + weight.name;
-      if (!stored) {
+    const auto weights = layer_weights(source_, layer, group, {});
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const std::string name = "model." + weights[i].name;
+      if (stored)
+        changes_.emplace(
+            name, OutputTensor{name, weights[i].weight, recipe_.weights, basis.input,
+                               basis.output(i), weights[i].bias,
+                               i < basis.clips.size() ? basis.clips[i] : std::vector<float>{}});
+      else
         plan_.plain.push_back(name);
-        continue;
-      }
-      OutputTensor change{name, weight.weight, recipe_.weights, {}, weight.bias};
-      if (calibration_ != nullptr || !recipe_.needs_calibration())
-        change.map = site_map(site, recipe_for_layer(recipe_, layer), calibration_,
-                              weight.weight.shape[1], group.head_dim);
-      changes_.emplace(name, std::move(change));
     }
   }
 
@@ -117,6 +121,10 @@ std::map<std::string, TensorView> OutputTensor::layout() const {
       {name + ".weight_packed", stored.packed},
       {name + ".weight_scale", stored.scale},
       {name + ".weight_shape", {DType::kI64, {2}, nullptr}}};
+  if (spec.rank > 0) {
+    tensors[name + ".low_rank_up"] = {DType::kBF16, {stored.out_dim, spec.rank}, nullptr};
+    tensors[name + ".low_rank_down"] = {DType::kBF16, {spec.rank, stored.in_dim}, nullptr};
+  }
   if (!map.mean.empty())
     tensors[name + ".centered_bias"] = {DType::kF32, {stored.out_dim}, nullptr};
   return tensors;

@@ -16,8 +16,9 @@ struct OutputTensor {
   std::string name;  // copied: of the tensor; stored: without ".weight"
   TensorView source;
   WeightSpec spec;                 // 16 bits: copied
-  FeatureMap map;                  // of the weight's input
+  FeatureMap map, output;          // of the weight's input and output
   std::optional<TensorView> bias;  // the weight's own
+  std::vector<float> clips;        // RowClips
 
   bool is_stored() const { return spec.bits < 16; }
   /// Names, types and shapes of what is written; no data.

@@ -1,7 +1,6 @@
 #include "stamp/pipelines/quantize_shard.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "stamp/core/error.h"
 #include "stamp/io/mmap.h"
@@ -36,8 +35,9 @@ void copy_tensor(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProg
 /// b + m W^T for some rows of W (rotated, not yet quantized).
 void write_centered_bias(const OutputTensor& tensor, int64_t first, const Matrix& rows,
                          SafetensorsWriter& writer) {
-  std::vector<float> bias(static_cast<size_t>(rows.rows()));
-  if (tensor.bias) to_f32(*tensor.bias, first, bias);
+  std::vector<float> bias = load_bias(tensor.bias, tensor.output);
+  bias.resize(static_cast<size_t>(tensor.source.shape[0]));
+  bias = {bias.begin() + first, bias.begin() + first + rows.rows()};
   add_centering(tensor.map, {DType::kF32, {rows.rows(), rows.cols()}, rows.data()}, bias);
   writer.write(tensor.name + ".centered_bias", first * int64_t{sizeof(float)},
                bytes_of(bias.data(), rows.rows() * int64_t{sizeof(float)}));
@@ -49,27 +49,41 @@ std::string linear_name(const OutputTensor& tensor) {
   return tensor.name.starts_with(kPrefix) ? tensor.name.substr(kPrefix.size()) : tensor.name;
 }
 
+void write_bf16(const std::string& name, const Matrix& matrix, SafetensorsWriter& writer) {
+  std::vector<bf16> values(static_cast<size_t>(matrix.size()));
+  std::transform(matrix.data(), matrix.data() + matrix.size(), values.begin(), f32_to_bf16);
+  writer.write(name, 0, bytes_of(values.data(), matrix.size() * int64_t{sizeof(bf16)}));
+}
+
 void store_weight(const OutputTensor& tensor, const WeightCodes& codes, SafetensorsWriter& writer,
                   ByteProgress& progress) {
   const auto made = codes.find(linear_name(tensor));
   const int64_t out_dim = tensor.source.shape[0], in_dim = tensor.source.shape[1];
-  const int64_t step = std::max(kRowStep, kQuantizeBlock / in_dim / kRowStep * kRowStep);
+  const int64_t wanted = std::max(kRowStep, kQuantizeBlock / in_dim / kRowStep * kRowStep);
+  const int64_t step = rows_at_once(tensor.output, out_dim, wanted);
   Matrix block;
   for (int64_t first = 0; first < out_dim; first += step) {
     const int64_t rows = std::min(step, out_dim - first);
     block.reshape(rows, in_dim);
-    load_weight_rows(tensor.source, tensor.map, first, block.view());
+    load_weight_rows(tensor.source, tensor.map, tensor.output, first, block.view());
     if (!tensor.map.mean.empty()) write_centered_bias(tensor, first, block, writer);
     StoredWeightBuffer rounded;
-    if (made == codes.end()) rounded = quantize_weight(block.view(), tensor.spec);
+    const auto clips = tensor.clips.empty()
+                           ? std::span<const float>()
+                           : std::span(tensor.clips).subspan(static_cast<size_t>(2 * first));
+    if (made == codes.end()) rounded = quantize_weight(block.view(), tensor.spec, clips);
     const StoredWeight stored =
-        made == codes.end() ? rounded.view : rows_of(made->second.view, first, rows);
+        made == codes.end() ? rounded.view : rows_of(made->second.stored.view, first, rows);
     const TensorView &packed = stored.packed, &scale = stored.scale;
     writer.write(tensor.name + ".weight_packed", first * (packed.bytes() / rows),
                  bytes_of(packed.data, packed.bytes()));
     writer.write(tensor.name + ".weight_scale", first * (scale.bytes() / rows),
                  bytes_of(scale.data, scale.bytes()));
     progress.advance(tensor.source.bytes() / out_dim * rows);
+  }
+  if (tensor.spec.rank > 0) {
+    write_bf16(tensor.name + ".low_rank_up", made->second.branch.up, writer);
+    write_bf16(tensor.name + ".low_rank_down", made->second.branch.down, writer);
   }
   const int64_t shape[] = {out_dim, in_dim};
   writer.write(tensor.name + ".weight_shape", 0, bytes_of(shape, sizeof shape));
@@ -101,13 +115,15 @@ WeightCodes read_codes(const OutputShard& shard, const std::filesystem::path& fo
   const Safetensors file = Safetensors::open(folder / shard.file);
   for (const OutputTensor& tensor : shard.tensors) {
     if (!tensor.is_stored()) continue;
-    StoredWeightBuffer stored =
-        make_stored_weight(tensor.spec, tensor.source.shape[0], tensor.source.shape[1]);
-    const TensorView &packed = file.at(tensor.name + ".weight_packed"),
-                     &scale = file.at(tensor.name + ".weight_scale");
-    std::memcpy(stored.packed.data(), packed.data, static_cast<size_t>(packed.bytes()));
-    std::memcpy(stored.scale.data(), scale.data, static_cast<size_t>(scale.bytes()));
-    codes[linear_name(tensor)] = std::move(stored);
+    StoredWeight stored =
+        stored_layout(tensor.spec, tensor.source.shape[0], tensor.source.shape[1]);
+    stored.packed = file.at(tensor.name + ".weight_packed");
+    stored.scale = file.at(tensor.name + ".weight_scale");
+    CalibratedWeight& own = codes[linear_name(tensor)];
+    own.stored = copy_of(stored);
+    if (tensor.spec.rank == 0) continue;
+    own.branch.up = to_matrix(file.at(tensor.name + ".low_rank_up"));
+    own.branch.down = to_matrix(file.at(tensor.name + ".low_rank_down"));
   }
   return codes;
 }

@@ -16,6 +16,10 @@ struct SiteStatistics {
   std::vector<float>
       range2;           // r_i^2 of each row of L X of one transform block, averaged over windows
   bool center = false;  // static centering pays here (or was asked for)
+  std::vector<float> scale;  // parts of a calibrated FeatureMap; empty: none
+  Matrix left, right;
+  std::vector<float> clip;         // learned shares of both ends of the range; empty: 1 and 1
+  std::vector<float> weight_clip;  // the same for each row of the site's weights, one after another
 };
 /// Keyed by site: "layers.0.attn_in", "layers.0.o_in", "layers.0.mlp_in", "layers.0.down_in",
 /// "layers.0.k", "layers.0.v".

@@ -52,21 +52,28 @@ RowMajor inverse_of(const Matrix& matrix) {
   return lu.inverse();
 }
 
-/// w := w T^-T of one row in fp64.
+/// One row in fp64.
 class WeightMap {
  public:
-  WeightMap(const FeatureMap& map, int64_t cols) : map_(map), sides_(sides_of(map, cols)) {
+  enum class Kind { kDirect, kInverseTransposed };  // w T, w T^-T
+  WeightMap(const FeatureMap& map, int64_t cols, Kind kind)
+      : map_(map), kind_(kind), sides_(sides_of(map, cols)) {
     check_fits(map, cols);
-    if (map.left.size() > 0) left_ = inverse_of(map.left);
-    if (map.right.size() > 0) right_ = inverse_of(map.right).transpose();
+    const bool direct = kind == Kind::kDirect;
+    if (map.left.size() > 0)
+      left_ = direct ? RowMajor(as_double(map.left).transpose()) : inverse_of(map.left);
+    if (map.right.size() > 0)
+      right_ = direct ? as_double(map.right) : RowMajor(inverse_of(map.right).transpose());
     if (map.hadamard) {
       RowRotation(*map.hadamard, cols);  // checks the plan
-      factor_ = as_double(hadamard_matrix(map.hadamard->odd));
+      factor_ = as_double(hadamard_matrix(map.hadamard->odd)).transpose();
+      if (map.hadamard->inverse) factor_.transposeInPlace();
     }
   }
 
   void apply(std::span<double> row) const {
-    for (size_t j = 0; j < map_.scale.size(); ++j) row[j] /= map_.scale[j];
+    for (size_t j = 0; j < map_.scale.size(); ++j)
+      row[j] = kind_ == Kind::kDirect ? row[j] * map_.scale[j] : row[j] / map_.scale[j];
     Eigen::Map<RowMajor> matrix(row.data(), sides_.left, sides_.right);
     if (left_.size() > 0) matrix = (left_ * matrix).eval();
     if (right_.size() > 0) matrix = (matrix * right_).eval();
@@ -90,13 +97,14 @@ class WeightMap {
           }
       Eigen::Map<RowMajor> matrix(part, static_cast<int64_t>(odd), static_cast<int64_t>(width));
       if (odd > 1)
-        matrix = (factor_.transpose() * matrix * scale).eval();
+        matrix = (factor_ * matrix * scale).eval();
       else
         matrix *= scale;
     }
   }
 
   const FeatureMap& map_;
+  Kind kind_;
   Sides sides_;
   RowMajor left_, right_, factor_;
 };
@@ -147,6 +155,14 @@ void RowMap::apply(const float* in, float* out, float* scratch) const {
   for (int64_t j = 0; j < cols_; ++j) out[j] -= mean[j];
 }
 
+Matrix inverse_transposed(const Matrix& matrix) {
+  const RowMajor inverse = inverse_of(matrix).transpose();
+  Matrix result(matrix.rows(), matrix.cols());
+  std::transform(inverse.data(), inverse.data() + result.size(), result.data(),
+                 [](double value) { return static_cast<float>(value); });
+  return result;
+}
+
 void map_rows(FloatView x, const FeatureMap& map) {
   if (map.empty()) return;
   const RowMap row_map(map, x.cols);
@@ -160,7 +176,7 @@ void map_rows(FloatView x, const FeatureMap& map) {
 
 void map_weight_rows(FloatView weight, const FeatureMap& map) {
   if (map.empty()) return;
-  const WeightMap weight_map(map, weight.cols);
+  const WeightMap weight_map(map, weight.cols, WeightMap::Kind::kInverseTransposed);
   parallel_ranges(weight.rows, 1, [&](int64_t begin, int64_t end) {
     std::vector<double> row(static_cast<size_t>(weight.cols));
     for (int64_t i = begin; i < end; ++i) {
@@ -168,6 +184,20 @@ void map_weight_rows(FloatView weight, const FeatureMap& map) {
       weight_map.apply(row);
       std::transform(row.begin(), row.end(), weight.row(i),
                      [](double value) { return static_cast<float>(value); });
+    }
+  });
+}
+
+void map_weight_columns(FloatView weight, const FeatureMap& map) {
+  if (map.empty()) return;
+  const WeightMap weight_map(map, weight.rows, WeightMap::Kind::kDirect);
+  parallel_ranges(weight.cols, 1, [&](int64_t begin, int64_t end) {
+    std::vector<double> column(static_cast<size_t>(weight.rows));
+    for (int64_t j = begin; j < end; ++j) {
+      for (int64_t i = 0; i < weight.rows; ++i) column[static_cast<size_t>(i)] = weight(i, j);
+      weight_map.apply(column);
+      for (int64_t i = 0; i < weight.rows; ++i)
+        weight(i, j) = static_cast<float>(column[static_cast<size_t>(i)]);
     }
   });
 }

@@ -41,10 +41,16 @@ class RowMap {
   std::optional<RowRotation> rotation_;
 };
 
+/// M^-T of a square matrix, in fp64. Throws std::invalid_argument when there is none.
+Matrix inverse_transposed(const Matrix& matrix);
+
 /// Every row x := x T - mean, on all threads. Throws std::invalid_argument as RowMap.
 void map_rows(FloatView x, const FeatureMap& map);
 /// Every row of W [any, features] := w T^-T, in fp64, on all threads. Throws std::invalid_argument
 /// as RowMap and for matrices that are not square or not invertible.
 void map_weight_rows(FloatView weight, const FeatureMap& map);
+/// Every column of W [features, any] := (w^T T)^T, in fp64, on all threads: the weight whose output
+/// y becomes y T. map.mean must be empty. Throws std::invalid_argument as RowMap.
+void map_weight_columns(FloatView weight, const FeatureMap& map);
 
 }  // namespace stamp

@@ -20,14 +20,15 @@ std::string order_name(int64_t order, int64_t odd) {
   return fmt::format("H_{} = H_{} x H_{}", order, odd, order / odd);
 }
 
-/// The factor of order K, transposed, kept for the life of the program (few orders occur).
-std::shared_ptr<const Matrix> transposed_factor(int64_t odd) {
+/// The factor of order K that multiplies columns, kept for the life of the program (few occur).
+std::shared_ptr<const Matrix> column_factor(int64_t odd, bool inverse) {
   static std::mutex guard;
-  static std::map<int64_t, std::shared_ptr<const Matrix>> factors;
+  static std::map<std::pair<int64_t, bool>, std::shared_ptr<const Matrix>> factors;
   const std::lock_guard lock(guard);
-  std::shared_ptr<const Matrix>& factor = factors[odd];
+  std::shared_ptr<const Matrix>& factor = factors[{odd, inverse}];
   if (!factor) {
-    const Matrix h = hadamard_matrix(odd);
+    Matrix h = hadamard_matrix(odd);
+    if (inverse) return factor = std::make_shared<const Matrix>(std::move(h));
     Matrix transposed(odd, odd);
     kernels().transpose_f32(h.data(), odd, transposed.data(), odd, odd, odd);
     factor = std::make_shared<const Matrix>(std::move(transposed));
@@ -39,14 +40,21 @@ std::shared_ptr<const Matrix> transposed_factor(int64_t odd) {
 
 HadamardPlan plan_hadamard(int64_t n, int64_t head_dim) {
   if (n < 1) throw_argument("hadamard: expected at least 1 feature, got {}", n);
-  if (const int64_t odd = hadamard_odd_part(n); odd != 0) return {n, odd, order_name(n, odd)};
+  if (const int64_t odd = hadamard_odd_part(n); odd != 0)
+    return {n, odd, false, order_name(n, odd)};
   if (head_dim > 0 && n % head_dim == 0) {
     if (const int64_t odd = hadamard_odd_part(head_dim); odd != 0) {
-      return {head_dim, odd, fmt::format("I_{} x {}", n / head_dim, order_name(head_dim, odd))};
+      return {head_dim, odd, false,
+              fmt::format("I_{} x {}", n / head_dim, order_name(head_dim, odd))};
     }
   }
   const int64_t power = int64_t{1} << std::countr_zero(static_cast<uint64_t>(n));
-  return {power, 1, fmt::format("I_{} x H_{} (block-diagonal)", n / power, power)};
+  return {power, 1, false, fmt::format("I_{} x H_{} (block-diagonal)", n / power, power)};
+}
+
+HadamardPlan inverse_of(HadamardPlan plan) {
+  plan.inverse = !plan.inverse;
+  return plan;
 }
 
 RowRotation::RowRotation(const HadamardPlan& plan, int64_t cols)
@@ -55,7 +63,7 @@ RowRotation::RowRotation(const HadamardPlan& plan, int64_t cols)
     throw_argument("hadamard: a plan of order {} does not fit rows of {} features", plan.order,
                    cols);
   }
-  if (plan.odd > 1) factor_ = transposed_factor(plan.odd);
+  if (plan.odd > 1) factor_ = column_factor(plan.odd, plan.inverse);
 }
 
 void RowRotation::apply(const float* in, float* out, float* scratch) const {

@@ -17,6 +17,7 @@ int64_t hadamard_odd_part(int64_t order);
 struct HadamardPlan {
   int64_t order = 1;        // order of one block; n / order blocks along the diagonal
   int64_t odd = 1;          // K of order = K * 2^k (hadamard_odd_part)
+  bool inverse = false;     // H^T instead of H
   std::string description;  // "H_384 = H_12 x H_32", "I_14 x H_64", ...: printed so that nothing
                             // falls back silently
 };
@@ -24,6 +25,8 @@ struct HadamardPlan {
 /// Plan for `n` features made of heads of `head_dim` (0: not made of heads). Throws
 /// std::invalid_argument for n < 1.
 HadamardPlan plan_hadamard(int64_t n, int64_t head_dim = 0);
+/// The same, the other way.
+HadamardPlan inverse_of(HadamardPlan plan);
 /// In place, every row x := x R with R = I (x) H_K (x) H_2^k / sqrt(order), O(n log n + n K) per
 /// row, on all threads. Throws std::invalid_argument when plan.order does not divide the number of
 /// columns.
@@ -40,7 +43,7 @@ class RowRotation {
 
  private:
   int64_t order_, odd_, cols_;
-  std::shared_ptr<const Matrix> factor_;  // of order `odd`, transposed
+  std::shared_ptr<const Matrix> factor_;  // of order `odd`; transposed unless inverse
 };
 
 /// True when a Hadamard matrix of this order can be built here: K * 2^k, K = 1, 172 (Williamson) or

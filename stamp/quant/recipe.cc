@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kLargestFile = 1 << 20;
 
 bool quantized(const TokenSpec& spec) { return spec.bits < 16; }
-bool needs_ranges(const TokenSpec& spec) {
+bool plan_needs_ranges(const TokenSpec& spec) {
   return quantized(spec) && spec.plan.kind == "waterfill";
 }
 
@@ -28,20 +28,31 @@ bool any_layer(const Recipe& recipe, Predicate&& holds) {
 
 }  // namespace
 
+bool Recipe::needs_smoothing() const {
+  return feature == "smoothquant" || feature == "vidit-q" || feature == "svdquant";
+}
+
+bool Recipe::needs_learning() const { return feature == "flatquant"; }
+
 bool Recipe::needs_calibration() const {
+  return needs_smoothing() || needs_learning() || needs_ranges();
+}
+
+bool Recipe::needs_ranges() const {
   return any_layer(*this, [](const Recipe& recipe) {
-    return needs_ranges(recipe.activations) || needs_ranges(recipe.k) || needs_ranges(recipe.v) ||
+    return plan_needs_ranges(recipe.activations) || plan_needs_ranges(recipe.k) ||
+           plan_needs_ranges(recipe.v) ||
            (quantized(recipe.activations) && recipe.center != "none");
   });
 }
 
 bool Recipe::needs_weight_calibration() const {
-  return weights.bits < 16 && weights.quantizer != "rtn";
+  return weights.bits < 16 && (weights.quantizer != "rtn" || weights.rank > 0);
 }
 
 bool Recipe::is_plain() const {
-  return weights.bits >= 16 && lm_head.bits >= 16 && embedding_bits >= 16 && attention_bits >= 16 &&
-         !any_layer(*this, [](const Recipe& recipe) {
+  return !changes_basis() && weights.bits >= 16 && lm_head.bits >= 16 && embedding_bits >= 16 &&
+         attention_bits >= 16 && !any_layer(*this, [](const Recipe& recipe) {
            return quantized(recipe.activations) || quantized(recipe.k) || quantized(recipe.v);
          });
 }

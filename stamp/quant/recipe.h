@@ -13,7 +13,9 @@ namespace stamp {
 struct QuantizerSpec {
   bool symmetric = false;
   double clip = 1.0;  // (0, 1]: the range of rows of at most 4 bits is multiplied by this
-  int block = 0;      // columns that share one scale; 0: the whole row
+  /// Learned shares of its ends, on top; calibrated, so that they stand in no recipe file.
+  float low_share = 1, high_share = 1;
+  int block = 0;  // columns that share one scale; 0: the whole row
 };
 
 /// The orthonormal transform L along tokens.
@@ -54,10 +56,18 @@ struct WeightSpec {
   int bits = 16;  // 2..8, or 16
   int group = 0;  // input channels that share a scale; 0: one scale per output channel
   bool symmetric = true;
-  bool mse_clip = false;          // clip search, norm 2.4 (METHODS 1.6)
+  bool mse_clip = false;          // clip search (METHODS 1.6)
+  double clip_norm = 2.4;         // of its error: 2.4 or 2
   std::string quantizer = "rtn";  // rtn, gptq (of the layers' linears)
   bool act_order = false;         // gptq: columns by falling energy of their input
   double damping = 0.01;          // gptq: of the mean of H's diagonal
+  int rank = 0;  // of a 16-bit branch of unquantized inputs beside the codes (SVDQuant); 0: none
+};
+
+/// Factors per input channel of feature transforms that smooth (METHODS 3, 8.1).
+struct SmoothingSpec {
+  double alpha = 0.5;       // [0, 1]: how much of the activations' range moves into the weights
+  bool all_inputs = false;  // also where no norm precedes: inputs of o_proj and down_proj
 };
 
 /// Widths of some layers that differ from the rest.
@@ -68,7 +78,11 @@ struct LayerSpec {
 
 struct Recipe {
   std::string name = "bf16";
-  std::string feature = "none";  // none, hadamard: of the inputs of linears
+  /// Of the inputs of linears: none, hadamard, smoothquant, quarot, vidit-q, flatquant,
+  /// svdquant.
+  std::string feature = "none";
+  SmoothingSpec smoothing;  // smoothquant, vidit-q
+  int seed = 0;             // random signs of quarot and vidit-q, where flatquant starts
   WeightSpec weights;
   WeightSpec lm_head;       // bits 4, 8 or 16
   int embedding_bits = 16;  // 8 or 16
@@ -81,8 +95,15 @@ struct Recipe {
   std::vector<LayerSpec> layers;     // later entries win
   std::vector<std::string> exclude;  // linears left alone: substrings of "layers.3.mlp.down_proj"
 
-  /// True when anything needs calibrated statistics (waterfill, static or auto centering).
+  /// True when anything needs calibrated statistics (waterfill, centering, smoothing).
   bool needs_calibration() const;
+  /// True when statistics of quantized rows are among them (waterfill, centering).
+  bool needs_ranges() const;
+  /// True when the feature transform has calibrated factors, or is learned.
+  bool needs_smoothing() const;
+  bool needs_learning() const;
+  /// True when the layers work in another basis whether something is quantized or not.
+  bool changes_basis() const { return feature == "quarot" || feature == "flatquant"; }
   /// True when the codes of weights depend on a text (gptq).
   bool needs_weight_calibration() const;
   /// True when nothing is quantized: the plain model.

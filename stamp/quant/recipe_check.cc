@@ -11,6 +11,8 @@
 namespace stamp {
 namespace {
 
+const std::vector<std::string_view> kFeatures = {"none",    "hadamard",  "smoothquant", "quarot",
+                                                 "vidit-q", "flatquant", "svdquant"};
 constexpr int kManyTokens = 1 << 20;
 
 void check_between(const std::string& key, int value, int low, int high) {
@@ -83,8 +85,12 @@ void check_weights(const WeightSpec& spec, const std::string& where) {
   check_bits(where + ".bits", spec.bits);
   check_between(where + ".group", spec.group, 0, kManyTokens);
   check_name(where + ".quantizer", spec.quantizer, {"rtn", "gptq"});
-  if (spec.quantizer == "gptq" && spec.bits < 16 && !(spec.bits <= 8 && spec.symmetric))
-    throw_argument("recipe: {}.quantizer: gptq needs symmetric codes of at most 8 bits", where);
+  if (spec.clip_norm != 2.4 && spec.clip_norm != 2)
+    throw_argument("recipe: {}.clip_norm: expected 2.4 or 2, got {}", where, spec.clip_norm);
+  check_between(where + ".rank", spec.rank, 0, 1024);
+  const bool codes = spec.quantizer == "gptq" || spec.rank > 0;
+  if (codes && spec.bits < 16 && !(spec.bits <= 8 && spec.symmetric))
+    throw_argument("recipe: {}: gptq and a branch need symmetric codes of at most 8 bits", where);
   if (!(spec.damping > 0 && spec.damping <= 1))
     throw_argument("recipe: {}.damping: expected above 0, up to 1, got {}", where, spec.damping);
 }
@@ -131,11 +137,15 @@ void check(const TokenSpec& spec, const std::string& where) {
 
 void check(const Recipe& recipe) {
   if (recipe.name.empty()) throw_argument("recipe: name: expected text, got none");
-  check_name("feature", recipe.feature, {"none", "hadamard"});
+  check_name("feature", recipe.feature, kFeatures);
+  if (!(recipe.smoothing.alpha >= 0 && recipe.smoothing.alpha <= 1))
+    throw_argument("recipe: smoothing.alpha: expected 0 to 1, got {}", recipe.smoothing.alpha);
+  check_between("seed", recipe.seed, 0, kManyTokens);
   check_name("center", recipe.center, {"none", "static", "auto"});
   check_weights(recipe.weights, "weights");
   check_weights(recipe.lm_head, "lm_head");
   check_name("lm_head.quantizer", recipe.lm_head.quantizer, {"rtn"});
+  check_between("lm_head.rank", recipe.lm_head.rank, 0, 0);
   check_one_of("lm_head.bits", recipe.lm_head.bits, {4, 8, 16});
   check_one_of("embedding_bits", recipe.embedding_bits, {8, 16});
   check_one_of("attention_bits", recipe.attention_bits, {8, 16});

@@ -49,6 +49,12 @@ void visit(KvSpec& spec, Visitor& key) {
 }
 
 template <class Visitor>
+void visit(SmoothingSpec& spec, Visitor& key) {
+  key("alpha", spec.alpha);
+  key("all_inputs", spec.all_inputs);
+}
+
+template <class Visitor>
 void visit(LayerSpec& spec, Visitor& key) {
   key("range", spec.range);
   key("activation_bits", spec.activation_bits);
@@ -62,15 +68,19 @@ void visit(WeightSpec& spec, Visitor& key) {
   key("group", spec.group);
   key("symmetric", spec.symmetric);
   key("mse_clip", spec.mse_clip);
+  key("clip_norm", spec.clip_norm);
   key("quantizer", spec.quantizer);
   key("act_order", spec.act_order);
   key("damping", spec.damping);
+  key("rank", spec.rank);
 }
 
 template <class Visitor>
 void visit(Recipe& recipe, Visitor& key) {
   key("name", recipe.name);
   key("feature", recipe.feature);
+  key("smoothing", recipe.smoothing);
+  key("seed", recipe.seed);
   key("center", recipe.center);
   key("weights", recipe.weights);
   key("lm_head", recipe.lm_head);

@@ -38,6 +38,7 @@ Grid make_grid(Range range, int bits, bool symmetric, float clip) {
 }
 
 Grid make_grid(Range range, int bits, const QuantizerSpec& spec) {
+  if (bits <= 4) range = {range.low * spec.low_share, range.high * spec.high_share};
   return make_grid(range, bits, spec.symmetric, bits <= 4 ? static_cast<float>(spec.clip) : 1.0f);
 }
 

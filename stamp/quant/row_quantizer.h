@@ -28,8 +28,8 @@ struct Grid {
 /// bits in [2, 8]; both ends of the range are multiplied by `clip`. The scale is rounded to fp16
 /// (never to zero or infinity) and the zero point follows from the rounded scale.
 Grid make_grid(Range range, int bits, bool symmetric, float clip);
-/// The grid of one row in `spec`: spec.clip applies to rows of at most 4 bits, where steps are
-/// coarse and the tails of a row cost more than they hold.
+/// The grid of one row in `spec`: spec.clip and its shares apply to rows of at most 4 bits, where
+/// steps are coarse and the tails of a row cost more than they hold.
 Grid make_grid(Range range, int bits, const QuantizerSpec& spec);
 
 /// round-half-to-even(value * inverse) within [low, high], as an integral float; NaN becomes `low`.

@@ -1,6 +1,7 @@
 #include "stamp/quant/stored_weight.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -77,7 +78,8 @@ void store_row(StoredWeightBuffer& weight, int64_t row, std::span<const int8_t> 
   for (const float value : scales) *scale++ = f32_to_f16(value);
 }
 
-StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec) {
+StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec,
+                                   std::span<const float> clips) {
   StoredWeightBuffer result = make_stored_weight(spec, weight.rows, weight.cols);
   parallel_ranges(weight.rows, 1, [&](int64_t begin, int64_t end) {
     std::vector<int8_t> codes(static_cast<size_t>(weight.cols));
@@ -86,7 +88,7 @@ StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec
       scales.clear();
       for_each_scale_group(weight.cols, spec.group, 0, [&](int64_t first, int64_t count) {
         const std::span<const float> part(weight.row(row) + first, static_cast<size_t>(count));
-        const Grid grid = weight_grid(part, spec);
+        const Grid grid = weight_grid(part, spec, clips, row);
         scales.push_back(grid.scale);
         quantize_group(part, grid, codes.data() + first);
       });
@@ -105,6 +107,17 @@ StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count) {
     part->data = static_cast<const char*>(part->data) + first * row_bytes;
   }
   return rows;
+}
+
+StoredWeightBuffer copy_of(const StoredWeight& weight) {
+  StoredWeightBuffer copy{.packed = AlignedBuffer(weight.packed.bytes()),
+                          .scale = AlignedBuffer(weight.scale.bytes()),
+                          .view = weight};
+  std::memcpy(copy.packed.data(), weight.packed.data, static_cast<size_t>(weight.packed.bytes()));
+  std::memcpy(copy.scale.data(), weight.scale.data, static_cast<size_t>(weight.scale.bytes()));
+  copy.view.packed.data = copy.packed.data();
+  copy.view.scale.data = copy.scale.data();
+  return copy;
 }
 
 void dequantize(const StoredWeight& weight, int64_t first, FloatView out) {

@@ -34,12 +34,15 @@ StoredWeightBuffer make_stored_weight(const WeightSpec& spec, int64_t out_dim, i
 /// Sets row `row` of a weight made here: grid values `codes` [in_dim] and fp16 `scales` [groups].
 void store_row(StoredWeightBuffer& weight, int64_t row, std::span<const int8_t> codes,
                std::span<const float> scales);
-/// RTN codes of W in `spec` (symmetric, bits <= 8; see fake_quantize_weight(), whose result equals
-/// dequantize(quantize_weight(W)) bit for bit), on all threads. Throws std::invalid_argument for 16
-/// bits and for asymmetric specs.
-StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec);
+/// RTN codes of W in `spec`, with learned clipping (RowClips of weight_quant.h) (symmetric, bits <=
+/// 8; see fake_quantize_weight(), whose result equals dequantize(quantize_weight(W)) bit for bit),
+/// on all threads. Throws std::invalid_argument for 16 bits and for asymmetric specs.
+StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec,
+                                   std::span<const float> clips = {});
 /// Rows [first, first + count) as a weight of their own; shares the memory.
 StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count);
+/// The same in memory of its own.
+StoredWeightBuffer copy_of(const StoredWeight& weight);
 /// Rows [first, first + out.rows) of W^.
 void dequantize(const StoredWeight& weight, int64_t first, FloatView out);
 /// Throws std::runtime_error naming `name` when types, shapes and bits do not fit together.

@@ -59,5 +59,30 @@ TEST(Compare, UnknownNamesAreErrors) {
   EXPECT_THROW(compare_grid({.plans = {"best"}}), std::invalid_argument);
 }
 
+TEST(PaperGrid, HasEveryMethodUnderEveryTransform) {
+  CompareOptions options{
+      .features = {"rtn", "smoothquant", "quarot", "flatquant", "vidit-q", "svdquant"},
+      .sequences = {"none", "haar", "dct", "wht"},
+      .paper = true};
+  const auto rows = paper_grid(options);
+  ASSERT_EQ(rows.size(), 6u * 5u);
+  for (const CompareRow& row : rows) {
+    const Recipe& recipe = row.recipe;
+    EXPECT_EQ(recipe.kv_block, 0) << recipe.name;
+    EXPECT_EQ(recipe.activations.bits, 4);
+    for (const TokenSpec& spec : {recipe.activations, TokenSpec(recipe.k), TokenSpec(recipe.v)}) {
+      EXPECT_EQ(spec.sequence.transform, row.sequence == "none" ? "identity" : row.sequence);
+      EXPECT_EQ(spec.sequence.levels, row.sequence == "haar" ? 3 : 0);
+      if (row.plan == "uniform") continue;
+      // With L the sink is one row more, without L one more token is protected.
+      EXPECT_EQ(spec.plan.high_tokens + spec.sequence.skip_tokens, 65);
+    }
+  }
+  EXPECT_EQ(rows[0].recipe.feature, "none");
+  EXPECT_EQ(rows[5].recipe.feature, "smoothquant");
+  options.features = {"nothing"};
+  EXPECT_THROW(paper_grid(options), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace stamp

@@ -47,13 +47,15 @@ class QuantizeLayers : public testing::TestWithParam<const char*> {
 
 TEST_P(QuantizeLayers, GptqBeatsRoundingOnOtherText) {
   const auto plain = make_model(source);
-  for (const char* feature : {"none", "hadamard"}) {
+  for (const char* feature : {"none", "hadamard", "smoothquant", "quarot", "vidit-q"}) {
     Recipe recipe = gptq_recipe();
     recipe.feature = feature;
-    const WeightCodes codes = weight_codes_for(source, recipe, {}, [] { return text(1); });
-    const auto gptq = make_model(source, {.recipe = recipe, .codes = &codes});
+    const Calibration calibration = calibration_for(source, recipe, [] { return text(1); });
+    const WeightCodes codes = weight_codes_for(source, recipe, calibration, [] { return text(1); });
+    const auto gptq =
+        make_model(source, {.recipe = recipe, .calibration = &calibration, .codes = &codes});
     recipe.weights.quantizer = "rtn";
-    const auto rounded = make_model(source, {.recipe = recipe});
+    const auto rounded = make_model(source, {.recipe = recipe, .calibration = &calibration});
     double gptq_error = 0, rounding_error = 0;
     for (uint64_t seed = 2; seed < 8; ++seed) {
       const Matrix want = hidden_states(*plain, seed);
@@ -61,6 +63,27 @@ TEST_P(QuantizeLayers, GptqBeatsRoundingOnOtherText) {
       rounding_error += distance(hidden_states(*rounded, seed), want);
     }
     EXPECT_LT(gptq_error, 0.9 * rounding_error) << feature;
+  }
+}
+
+TEST_P(QuantizeLayers, ABranchHelps) {
+  const auto plain = make_model(source);
+  Recipe recipe = gptq_recipe();
+  recipe.feature = "svdquant";
+  for (const char* quantizer : {"rtn", "gptq"}) {
+    recipe.weights.quantizer = quantizer;
+    double error[2] = {};
+    for (const int rank : {0, 6}) {
+      recipe.weights.rank = rank;
+      const Calibration calibration = calibration_for(source, recipe, [] { return text(1); });
+      const WeightCodes codes =
+          weight_codes_for(source, recipe, calibration, [] { return text(1); });
+      const auto model =
+          make_model(source, {.recipe = recipe, .calibration = &calibration, .codes = &codes});
+      for (uint64_t seed = 2; seed < 8; ++seed)
+        error[rank > 0] += distance(hidden_states(*model, seed), hidden_states(*plain, seed));
+    }
+    EXPECT_LT(error[1], 0.7 * error[0]) << quantizer;
   }
 }
 
@@ -87,7 +110,7 @@ TEST_P(QuantizeLayers, SkippingMadeLayersChangesNothing) {
   const WeightCodes resumed = two.next();
   ASSERT_EQ(resumed.size(), second.size());
   for (const auto& [name, codes] : second) {
-    const StoredWeight &a = codes.view, &b = resumed.at(name).view;
+    const StoredWeight &a = codes.stored.view, &b = resumed.at(name).stored.view;
     EXPECT_EQ(std::memcmp(a.packed.data, b.packed.data, static_cast<size_t>(a.packed.bytes())), 0);
     EXPECT_EQ(std::memcmp(a.scale.data, b.scale.data, static_cast<size_t>(a.scale.bytes())), 0);
   }

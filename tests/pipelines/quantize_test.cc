@@ -15,6 +15,7 @@
 #include "stamp/models/calibration_file.h"
 #include "stamp/models/model.h"
 #include "stamp/pipelines/bench_runner.h"
+#include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_shard.h"
 #include "stamp/pipelines/work_directory.h"
 #include "tests/io/test_files.h"
@@ -38,6 +39,13 @@ Recipe rotated() {
   recipe.lm_head.bits = 8;
   recipe.embedding_bits = 8;
   recipe.activations.bits = recipe.k.bits = recipe.v.bits = 4;
+  return recipe;
+}
+
+Recipe fused() {
+  Recipe recipe = rotated();
+  recipe.feature = "quarot";
+  recipe.seed = 5;
   return recipe;
 }
 
@@ -87,7 +95,7 @@ void expect_same_model(const fs::path& plain, const fs::path& stored, const Reci
 TEST_F(Quantize, StoredModelsEqualSimulatedOnesBitForBit) {
   for (const char* model : {"llama", "qwen2"})
     for (const Recipe& recipe : {weights_only(4), weights_only(8), weights_only(3, 64),
-                                 weights_only(4, 64), weights_only(4, 128), rotated()}) {
+                                 weights_only(4, 64), weights_only(4, 128), rotated(), fused()}) {
       SCOPED_TRACE(std::string(model) + " " + to_json(recipe).dump());
       quantize(options(recipe, model));
       expect_same_model(kModels / model / "ckpt", out, recipe);
@@ -172,6 +180,40 @@ TEST_F(Quantize, CalibratedAndCenteredModelsKeepTheirStatistics) {
   EXPECT_NO_THROW(
       make_model(source, {.recipe = recipe, .calibration = &source->stored_calibration()}));
   EXPECT_NO_THROW(BenchRunner({.model = out, .prefill = 8}, recipe, source));
+}
+
+TEST_F(Quantize, CalibratedTransformsAndCodesAreStoredWithTheWeights) {
+  const fs::path model = fs::path(STAMP_SOURCE_DIR) / "demo/llm";
+  Recipe recipe = weights_only(4);
+  recipe.activations.bits = 4;
+  recipe.feature = "smoothquant";
+  recipe.smoothing.all_inputs = true;
+  recipe.weights = {.bits = 4, .group = 64, .rank = 4};
+  recipe.exclude = {"layers.1.", "layers.2.", "layers.3.", "layers.4.", "layers.5."};
+  QuantizeOptions wanted = options(recipe);
+  wanted.model = model;
+  wanted.calibration = dir.write("text", read_text(model / "calibration.txt").substr(0, 5000));
+  quantize(wanted);
+  const auto source = ModelSource::open(out), plain = ModelSource::open(model);
+  const WeightCodes codes = [&] {
+    WeightCodes all;
+    const OutputPlan plan = plan_output(*plain, recipe, &source->stored_calibration());
+    for (const OutputShard& shard : plan.shards) all.merge(read_codes(shard, out));
+    return all;
+  }();
+  EXPECT_EQ(codes.at("layers.0.mlp.up_proj").branch.up.cols(), 4);
+  const Calibration& calibration = source->stored_calibration();
+  const Matrix want = hidden_states(
+      *make_model(plain, {.recipe = recipe, .calibration = &calibration, .codes = &codes}));
+  const Matrix got = hidden_states(*make_model(source, {.recipe = recipe}));
+  EXPECT_TRUE(std::equal(got.data(), got.data() + got.size(), want.data()));
+  // Other ranges under the same transform.
+  recipe.activations.plan.kind = "waterfill";
+  EXPECT_NO_THROW(calibration_for(source, recipe, [] {
+    CalibrateOptions text{.context = 64};
+    for (int i = 0; i < 200; ++i) text.ids.push_back(i);
+    return text;
+  }));
 }
 
 TEST_F(Quantize, CenteredBiasesAddTheMeanThroughTheUnroundedWeight) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "stamp/quant/row_quantizer.h"
+#include "stamp/quant/stored_weight.h"
+#include "stamp/quant/stored_weight.h"
 #include "tests/quant/matrices.h"
 
 namespace stamp {
@@ -77,6 +79,36 @@ TEST(WeightQuant, ClipSearchHelpsWithOutliers) {
   const Matrix a = quantized(w, plain), b = quantized(w, clipped);
   EXPECT_LT(error_2_4(w.data(), b.data(), w.size()),
             0.95 * error_2_4(w.data(), a.data(), w.size()));
+}
+
+TEST(WeightQuant, TheNormDecidesWhatIsSmall) {
+  const Matrix w = random_matrix(16, 300, 8);
+  const auto squared = [&](const Matrix& y) {
+    double sum = 0;
+    for (int64_t i = 0; i < w.size(); ++i) sum += std::pow(double{w.data()[i]} - y.data()[i], 2);
+    return sum;
+  };
+  const Matrix plain = quantized(w, {.bits = 3, .mse_clip = true, .clip_norm = 2}),
+               steep = quantized(w, {.bits = 3, .mse_clip = true});
+  EXPECT_LT(squared(plain), squared(steep));
+  EXPECT_GT(error_2_4(w.data(), plain.data(), w.size()),
+            error_2_4(w.data(), steep.data(), w.size()));
+}
+
+TEST(WeightQuant, LearnedSharesReplaceTheSearch) {
+  const Matrix w = random_matrix(2, 64, 9);
+  const std::vector<float> shares = {0.5f, 0.25f, 1, 1};
+  Matrix y = w;
+  fake_quantize_weight(y.view(), {.bits = 4, .mse_clip = true}, shares);
+  Range range = range_of(w.view().row_span(0));
+  const Grid grid = make_grid({range.low * 0.5f, range.high * 0.25f}, 4, true, 1.0f);
+  for (int64_t j = 0; j < 64; ++j) EXPECT_EQ(y(0, j), grid_code(w(0, j), grid) * grid.scale);
+  Matrix plain = w;
+  fake_quantize_weight(plain.view(), {.bits = 4});
+  for (int64_t j = 0; j < 64; ++j) EXPECT_EQ(y(1, j), plain(1, j));
+  Matrix stored(2, 64);
+  dequantize(quantize_weight(w.view(), {.bits = 4}, shares).view, 0, stored.view());
+  EXPECT_EQ(largest_difference(stored, y), 0);
 }
 
 TEST(WeightQuant, SurvivesZerosAndValuesThatAreNotFinite) {

@@ -1,6 +1,7 @@
 #include "stamp/models/llama/decoder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "stamp/core/error.h"
 #include "stamp/models/weights.h"
@@ -23,6 +24,13 @@ Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& 
   final_norm_ = checked_vector(*source_, "model.norm.weight", hidden);
   inverse_frequencies_ =
       rope_inverse_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
+  stream_ = stream_map(recipe_, hidden);
+  if (!stream_.empty()) {  // the final norm's weights apply in the basis of the output head
+    stream_back_[0].hadamard = inverse_of(*stream_.hadamard);
+    stream_back_[1].scale = stream_.scale;
+    for (size_t j = 0; j < final_norm_.size(); ++j)
+      stream_back_[1].scale[j] *= std::exchange(final_norm_[j], 1.0f);
+  }
   check_layers(recipe_, config_.layers);
   for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(*source_, i, options, biases);
 }
@@ -42,6 +50,7 @@ Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
   work.rope = make_rope_table(inverse_frequencies_, work.position, tokens);
   work.x.reshape(tokens, config_.hidden_size);
   embedding_.gather(ids, work.x.view());
+  map_rows(work.x.view(), stream_);
   observe("embed", work.x);
   for (size_t i = 0; i < layers_.size(); ++i) {
     layers_[i].attend(cache.layer(static_cast<int64_t>(i)), work, context);
@@ -52,6 +61,7 @@ Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
   {
     const PhaseScope norm(context.phases, Phase::kNorm);
     rms_norm_rows(work.x.view(), final_norm_, config_.rms_norm_eps, work.x.view());
+    for (const FeatureMap& map : stream_back_) map_rows(work.x.view(), map);
   }
   observe("final_norm", work.x);
   return std::move(work.x);

@@ -1,5 +1,7 @@
 #pragma once
 // The pre-norm decoder with rotary positions, grouped-query attention and a gated MLP.
+#include <array>
+
 #include "stamp/models/layer_stream.h"
 #include "stamp/models/llama/decoder_layer.h"
 #include "stamp/nn/embedding.h"
@@ -35,6 +37,8 @@ class Decoder : public Model {
   LlmConfig config_;
   Recipe recipe_;
   Embedding embedding_;
+  FeatureMap stream_;                      // of the residual stream, after the embedding
+  std::array<FeatureMap, 2> stream_back_;  // one after the other, after the final norm
   std::optional<Linear> lm_head_;
   std::vector<float> inverse_frequencies_, final_norm_;
   std::vector<DecoderLayer> layers_;
@@ -42,6 +46,6 @@ class Decoder : public Model {
 
 /// The layers of such a model one at a time.
 std::unique_ptr<LayerStream> make_decoder_stream(std::shared_ptr<const ModelSource> source,
-                                                 DecoderBiases biases);
+                                                 const Recipe& recipe, DecoderBiases biases);
 
 }  // namespace stamp

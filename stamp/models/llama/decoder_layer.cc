@@ -11,14 +11,16 @@ std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases b
   return {{.input = "attn_in",
            .weights = {{"self_attn.q_proj", q_dim, hidden, biases.qkv},
                        {"self_attn.k_proj", kv_dim, hidden, biases.qkv},
-                       {"self_attn.v_proj", kv_dim, hidden, biases.qkv}}},
+                       {"self_attn.v_proj", kv_dim, hidden, biases.qkv}},
+           .behind_norm = true},
           {.input = "o_in",
            .weights = {{"self_attn.o_proj", hidden, q_dim, biases.o}},
            .head_dim = config.head_dim},
           {.input = "mlp_in",
            .weights = {{"mlp.gate_proj", intermediate, hidden, biases.mlp},
                        {"mlp.up_proj", intermediate, hidden, biases.mlp}},
-           .branch = 1},
+           .branch = 1,
+           .behind_norm = true},
           {.input = "down_in",
            .weights = {{"mlp.down_proj", hidden, intermediate, biases.mlp}},
            .branch = 1}};
@@ -32,20 +34,18 @@ DecoderLayer::DecoderLayer(const ModelSource& source, int64_t index, const Model
       groups_(decoder_groups(config_, biases)),
       kv_(make_kv_quantizer(recipe_for_layer(options.recipe, index), static_cast<int>(index),
                             options.calibration)) {
-  const std::string prefix = "model." + name_ + ".";
   const Recipe recipe = recipe_for_layer(options.recipe, index);
-  attention_norm_ = checked_vector(source, prefix + "input_layernorm.weight", config_.hidden_size);
-  mlp_norm_ =
-      checked_vector(source, prefix + "post_attention_layernorm.weight", config_.hidden_size);
-  for (const LinearGroup& group : groups_)
-    linears_.push_back(load_linear(source, index, group, options));
+  basis_ = decoder_basis(source, index, groups_, recipe, options.calibration);
+  for (size_t i = 0; i < groups_.size(); ++i)
+    linears_.push_back(load_linear(source, index, groups_[i], basis_.groups[i], options));
   k_rotation_ = plan_kv_rotation(recipe.k, config_.head_dim);
   v_rotation_ = plan_kv_rotation(recipe.v, config_.head_dim);
 }
 
 void DecoderLayer::load_group(const ModelSource& source, size_t index,
                               const ModelOptions& options) {
-  linears_.at(index) = load_linear(source, index_, groups_.at(index), options);
+  linears_.at(index) =
+      load_linear(source, index_, groups_.at(index), basis_.groups[index], options);
 }
 
 void DecoderLayer::norm(const std::vector<float>& weight, DecoderWorkspace& work,
@@ -57,11 +57,13 @@ void DecoderLayer::norm(const std::vector<float>& weight, DecoderWorkspace& work
 
 void DecoderLayer::attend(LayerCache& cache, DecoderWorkspace& work,
                           ForwardContext& context) const {
-  norm(attention_norm_, work, context);
+  norm(basis_.attention_norm, work, context);
   Matrix* const qkv[] = {&work.q, &work.k, &work.v};
   linears_[kQkv].forward(work.input.view(), work.position, qkv, context);
   apply_rope(work.q.view(), work.rope);
   apply_rope(work.k.view(), work.rope);
+  map_rows(work.q.view(), basis_.query);
+  map_rows(work.k.view(), basis_.key);
   rotate_heads(work.q.view(), config_.head_dim, k_rotation_);  // q k^T does not change
   rotate_heads(work.k.view(), config_.head_dim, k_rotation_);
   rotate_heads(work.v.view(), config_.head_dim, v_rotation_);
@@ -80,7 +82,7 @@ void DecoderLayer::attend(LayerCache& cache, DecoderWorkspace& work,
 }
 
 void DecoderLayer::feed_forward(DecoderWorkspace& work, ForwardContext& context) const {
-  norm(mlp_norm_, work, context);
+  norm(basis_.mlp_norm, work, context);
   linears_[kGateUp].forward_gated(work.input.view(), work.position, work.gated, context);
   linears_[kDown].forward_into(work.gated.view(), work.position, work.x.view(), true, context);
 }

@@ -15,6 +15,13 @@ struct DecoderBiases {
 /// attn_in (q, k, v), o_in, mlp_in (gate, up), down_in.
 std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases biases);
 
+/// The rotation R1 of the residual stream (QuaRot); empty: none.
+FeatureMap stream_map(const Recipe& recipe, int64_t hidden_size);
+/// The basis of layer `index` under its recipe. Throws std::runtime_error as site_map().
+LayerBasis decoder_basis(const ModelSource& source, int64_t index,
+                         const std::vector<LinearGroup>& groups, const Recipe& recipe,
+                         const Calibration* calibration);
+
 /// Activations of one forward pass, shared by all layers.
 struct DecoderWorkspace {
   int64_t position = 0;
@@ -51,7 +58,7 @@ class DecoderLayer {
   std::string name_;
   LlmConfig config_;
   std::vector<LinearGroup> groups_;
-  std::vector<float> attention_norm_, mlp_norm_;
+  LayerBasis basis_;
   std::vector<Linear> linears_;  // of each group
   KvQuantizer kv_;
   HadamardPlan k_rotation_, v_rotation_;

@@ -5,9 +5,11 @@ namespace {
 
 class DecoderStream : public LayerStream {
  public:
-  DecoderStream(std::shared_ptr<const ModelSource> source, DecoderBiases biases)
+  DecoderStream(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
+                DecoderBiases biases)
       : source_(std::move(source)),
         biases_(biases),
+        stream_(stream_map(recipe, source_->config().hidden_size)),
         embedding_(embedding_weight(*source_).weight, 16),
         frequencies_(rope_inverse_frequencies(source_->config().head_dim,
                                               source_->config().rope_theta,
@@ -16,6 +18,7 @@ class DecoderStream : public LayerStream {
   Matrix embed(std::span<const int32_t> ids) const override {
     Matrix x(static_cast<int64_t>(ids.size()), source_->config().hidden_size);
     embedding_.gather(ids, x.view());
+    map_rows(x.view(), stream_);
     return x;
   }
 
@@ -43,6 +46,7 @@ class DecoderStream : public LayerStream {
  private:
   std::shared_ptr<const ModelSource> source_;
   DecoderBiases biases_;
+  FeatureMap stream_;
   Embedding embedding_;
   std::vector<float> frequencies_;
   std::optional<DecoderLayer> layer_;
@@ -51,8 +55,8 @@ class DecoderStream : public LayerStream {
 }  // namespace
 
 std::unique_ptr<LayerStream> make_decoder_stream(std::shared_ptr<const ModelSource> source,
-                                                 DecoderBiases biases) {
-  return std::make_unique<DecoderStream>(std::move(source), biases);
+                                                 const Recipe& recipe, DecoderBiases biases) {
+  return std::make_unique<DecoderStream>(std::move(source), recipe, biases);
 }
 
 }  // namespace stamp

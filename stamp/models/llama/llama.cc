@@ -21,9 +21,10 @@ std::unique_ptr<Model> make_llama(std::shared_ptr<const ModelSource> source,
   return std::make_unique<Decoder>(std::move(source), options, own);
 }
 
-std::unique_ptr<LayerStream> make_llama_stream(std::shared_ptr<const ModelSource> source) {
+std::unique_ptr<LayerStream> make_llama_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe) {
   const DecoderBiases own = biases(source->config());
-  return make_decoder_stream(std::move(source), own);
+  return make_decoder_stream(std::move(source), recipe, own);
 }
 
 }  // namespace stamp

@@ -7,7 +7,8 @@ namespace stamp {
 
 std::unique_ptr<Model> make_llama(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options);
-std::unique_ptr<LayerStream> make_llama_stream(std::shared_ptr<const ModelSource> source);
+std::unique_ptr<LayerStream> make_llama_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe);
 
 std::vector<LinearGroup> llama_groups(const LlmConfig& config);
 

@@ -18,8 +18,9 @@ std::unique_ptr<Model> make_qwen2(std::shared_ptr<const ModelSource> source,
   return std::make_unique<Decoder>(std::move(source), options, kBiases);
 }
 
-std::unique_ptr<LayerStream> make_qwen2_stream(std::shared_ptr<const ModelSource> source) {
-  return make_decoder_stream(std::move(source), kBiases);
+std::unique_ptr<LayerStream> make_qwen2_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe) {
+  return make_decoder_stream(std::move(source), recipe, kBiases);
 }
 
 }  // namespace stamp

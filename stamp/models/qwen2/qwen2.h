@@ -7,7 +7,8 @@ namespace stamp {
 
 std::unique_ptr<Model> make_qwen2(std::shared_ptr<const ModelSource> source,
                                   const ModelOptions& options);
-std::unique_ptr<LayerStream> make_qwen2_stream(std::shared_ptr<const ModelSource> source);
+std::unique_ptr<LayerStream> make_qwen2_stream(std::shared_ptr<const ModelSource> source,
+                                               const Recipe& recipe);
 
 std::vector<LinearGroup> qwen2_groups(const LlmConfig& config);
 
