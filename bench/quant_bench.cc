@@ -2,12 +2,14 @@
 // path around a product, beside a matrix product.
 #include <benchmark/benchmark.h>
 
+#include <cmath>
 #include <string>
 
 #include "stamp/core/rng.h"
 #include "stamp/nn/matmul.h"
 #include "stamp/quant/activation_codes.h"
 #include "stamp/quant/feature_transform.h"
+#include "stamp/quant/klt.h"
 #include "stamp/quant/sequence_transform.h"
 #include "stamp/quant/token_quantizer.h"
 
@@ -23,9 +25,19 @@ Matrix random_matrix(int64_t rows, int64_t cols) {
   return result;
 }
 
+/// 0.9^|i - j|.
+std::vector<float> first_order_covariance(int tokens) {
+  std::vector<float> covariance;
+  for (int i = 0; i < tokens; ++i)
+    for (int j = 0; j < tokens; ++j) covariance.push_back(std::pow(0.9f, std::abs(i - j)));
+  return covariance;
+}
+
 void sequence_forward(benchmark::State& state, const SequenceTransform* transform) {
   Matrix x = random_matrix(kTokens, kFeatures);
-  for (auto _ : state) transform->forward(x.view(), auto_levels(kTokens, 64));
+  TransformParams params(auto_levels(*transform, kTokens, 64));
+  params.basis = std::make_shared<const KltBasis>(first_order_covariance(64));
+  for (auto _ : state) transform->forward(x.view(), params);
   state.SetBytesProcessed(state.iterations() * x.size() * 4);
 }
 

@@ -2,6 +2,7 @@
 
 #include "image_flags.h"
 #include "stamp/core/error.h"
+#include "stamp/pipelines/ablations.h"
 #include "stamp/pipelines/compare.h"
 #include "stamp/pipelines/image_compare.h"
 
@@ -41,6 +42,24 @@ void apply_paper_preset(CLI::App& app, Flags& flags) {
   if (!given("--bos")) flags.bos = "first";
 }
 
+// Sweeps instead of a grid: their own result and report.
+void run_ablation_preset(CLI::App& app, const Flags& flags) {
+  const CompareOptions& o = flags.options;
+  AblationOptions options{.model = o.model,
+                          .text = o.text.empty() ? o.model / "heldout.txt" : o.text,
+                          .calibration = o.calibration,
+                          .context = o.context,
+                          .bos_every_window = flags.bos == "every"};
+  if (app.count("--feature") > 0) options.feature = o.features.front();
+  if (app.count("--activations") > 0) options.bits = flags.activations.front();
+  if (app.count("--windows") > 0) options.max_windows = o.max_windows;
+  const AblationReport report = run_ablations(options);
+  const Json json = to_json(report);
+  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(report));
+  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
+  print_result(flags.json, json, to_text(report));
+}
+
 std::vector<BitSetting> bit_settings(const Flags& flags) {
   std::vector<BitSetting> settings;
   for (const std::string& text : flags.bits) settings.push_back(parse_bit_setting(text));
@@ -55,6 +74,7 @@ void run_images(Flags& flags) {
   ImageCompareOptions options{.image = flags.image.options,
                               .recipes = flags.options.recipes,
                               .high_tokens = flags.options.high_tokens,
+                              .calibration_prompts = flags.image.calibration_prompts,
                               .teacher_prompts = flags.teacher_prompts};
   options.image.pipeline = flags.options.model;
   options.image.compute = usable_compute(options.image.compute);
@@ -70,6 +90,7 @@ void run(CLI::App& app, Flags& flags) {
     finish_image_flags(flags.image);
     return run_images(flags);
   }
+  if (flags.preset == "ablations") return run_ablation_preset(app, flags);
   if (flags.preset == "demo") apply_demo_preset(app, flags);
   if (flags.preset == "paper-llm") apply_paper_preset(app, flags);
   CompareOptions& options = flags.options;
@@ -97,9 +118,9 @@ void add_compare(CLI::App& app, int& exit_code) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--preset", flags->preset,
                  "demo: the bundled model's grid; paper-llm: the paper's methods, "
-                 "--feature names presets paper-*; paper-lvm: of an image pipeline; other flags "
-                 "override")
-      ->check(CLI::IsMember({"demo", "paper-llm", "paper-lvm"}));
+                 "--feature names presets paper-*; ablations: one setting varied at a time; "
+                 "paper-lvm: of an image pipeline; other flags override")
+      ->check(CLI::IsMember({"demo", "paper-llm", "ablations", "paper-lvm"}));
   app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");

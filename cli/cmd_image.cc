@@ -9,6 +9,7 @@
 #include "stamp/core/process.h"
 #include "stamp/core/version.h"
 #include "stamp/pipelines/decode_image.h"
+#include "stamp/pipelines/image_calibrate.h"
 
 namespace stamp::cli {
 namespace {
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 
 struct Flags : ImageFlags {
   std::string prompt, recipe;
-  fs::path out = "image.png";
+  fs::path out = "image.png", statistics;
   bool dry_run = false;
 };
 
@@ -66,6 +67,9 @@ void run(Flags& flags) {
   const ImagePlan plan = plan_images(options);
   fmt::print(stderr, "{}\n", to_text(plan));
   if (flags.dry_run) return;
+  const Calibration calibration =
+      image_calibration(options, plan, options.recipe, flags.statistics, flags.calibration_prompts);
+  options.calibration = &calibration;
   generate_images(options, plan, [&](size_t index, GeneratedImage& image) {
     const fs::path name = numbered(flags.out, index, options.prompts.size());
     write_picture(name, to_picture(image.pixels), metadata_of(flags, plan, image));
@@ -86,6 +90,8 @@ void add_image(CLI::App& app, int& exit_code) {
   add_image_flags(app, *flags);
   app.add_option("--recipe", flags->recipe,
                  "preset or JSON file; default: bf16, nothing quantized");
+  app.add_option("--calibration", flags->statistics,
+                 "statistics of --calibration-prompts: read where the file exists, else written");
   app.add_option("--out", flags->out, "x.png or x.jpg; several become x-0001.png, ...");
   app.add_flag("--dry-run", flags->dry_run, "only check everything and say what it needs");
   add_compute(app, "--compute", options.compute, "what unquantized products are computed in");

@@ -20,6 +20,8 @@ void add_generate(CLI::App& app, int& exit_code);
 void add_image(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_recipe(CLI::App& app, int& exit_code);
+void add_sensitivity(CLI::App& app, int& exit_code);
+void add_tune(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 
 /// --threads, shared by all commands.

@@ -59,6 +59,9 @@ void add_image_flags(CLI::App& app, ImageFlags& flags) {
   app.add_option("--size", flags.size, "WIDTHxHEIGHT in pixels; default: the model's own");
   app.add_option("--tile", options.tile,
                  "decode in tiles of so many latents a side: less memory, nearly the same image");
+  app.add_option("--calibration-prompts", flags.calibration_file,
+                 "prompts to calibrate recipes with, other ones than are drawn")
+      ->check(CLI::ExistingFile);
   app.add_option("--max-tokens", options.max_tokens, "text tokens")->capture_default_str();
 }
 
@@ -67,6 +70,8 @@ void finish_image_flags(ImageFlags& flags) {
   if (!flags.prompts_file.empty())
     for (std::string& line : read_lines(flags.prompts_file))
       options.prompts.push_back(std::move(line));
+  if (!flags.calibration_file.empty())
+    flags.calibration_prompts = read_lines(flags.calibration_file);
   if (!flags.instruction_file.empty()) options.instruction = read_text(flags.instruction_file);
   read_size(flags.size, options);
 }

@@ -29,6 +29,10 @@ constexpr std::array kCommands = {
     Command{"quantize", "store a model's weights in the codes of a recipe",
             stamp::cli::add_quantize},
     Command{"bench", "time the prefill of a model", stamp::cli::add_bench},
+    Command{"sensitivity", "what quantizing each tensor alone does to a model",
+            stamp::cli::add_sensitivity},
+    Command{"tune", "search for the recipe that loses least at a given width",
+            stamp::cli::add_tune},
     Command{"verify", "check this build against a folder of reference outputs",
             stamp::cli::add_verify},
     Command{"recipe", "list the named recipes, or print one as JSON", stamp::cli::add_recipe}};

@@ -5,8 +5,8 @@ schedulers and a whole pipeline, all with tiny random weights, run by `transform
     python tools/make_image_oracles.py OUT [--seed 7]
 
 OUT/enc/*    T5 and Gemma 2 with padding, sharp soft-caps, short windows, Gemma with and without the prefix "model."
-OUT/diff/*   PixArt-alpha with its size conditions and PixArt-Sigma with patches of one pixel, SANA with and without qk norm,
-             AutoencoderKL without middle attention, AutoencoderDC with and without further scales
+OUT/diff/*   PixArt with patches of one pixel, SANA with patches of two and with qk norm and biases, AutoencoderKL without
+             middle attention, AutoencoderDC with and without further scales
 OUT/sched/*  schedulers with few steps
 OUT/pipe/*   a PixArt-Sigma pipeline from text to pixels
 

@@ -6,7 +6,7 @@
 OUT/llm/*    tiny random checkpoints with sizes that trip shortcuts up (head_dim 8 and 24, one-token inputs, biases, both
              spellings of the rope keys), run by `transformers` in fp32
 OUT/tok/*    byte-level BPE tokenizers trained on a few sentences, run by `tokenizers`, with rendered chat templates
-OUT/transforms.safetensors  Haar at odd lengths, WHT at lengths that are no power of two, DCT (SciPy)
+OUT/transforms.safetensors  Haar, wavelets and 2-D Haar at odd lengths, KLT, WHT at lengths that are no power of two, DCT (SciPy)
 
 Needs torch, transformers, tokenizers, jinja2, safetensors, scipy. tests/data/oracles holds its output.
 """
@@ -54,13 +54,56 @@ def walsh_hadamard(n):
     return np.stack([row for _, _, row in sorted(rows, key=lambda item: item[:2])])
 
 
+# Low-pass filters of analysis: Daubechies 2 and Cohen-Daubechies-Feauveau 9/7 (with its dual).
+ROOT3 = np.sqrt(3)
+DB2 = np.array([1 - ROOT3, 3 - ROOT3, 3 + ROOT3, 1 + ROOT3]) / (4 * np.sqrt(2))
+CDF97 = np.array([0, 0.03782845550726404, -0.023849465019556843, -0.11062440441843718, 0.37740285561283066])
+CDF97 = np.concatenate([CDF97, [0.8526986790088938], CDF97[:0:-1]])
+CDF97_DUAL = np.array([0, -0.06453888262869706, -0.04068941760916406, 0.41809227322161724, 0.7884856164055829])
+CDF97_DUAL = np.concatenate([CDF97_DUAL, CDF97_DUAL[3:0:-1], [0, 0]])
+
+
+def filter_bank(x, low, dual):
+    """One level with periodic extension, rows [A, D]; of an odd number of rows the last one passes."""
+    n, length = len(x) // 2 * 2, len(low)
+    high = dual * -((-1.0) ** np.arange(length))
+    place = (2 * np.arange(n // 2)[:, None] + length // 2 - np.arange(length)) % max(n, 1)
+    return np.concatenate([np.einsum("j,ijc->ic", low, x[place]), x[n:], np.einsum("j,ijc->ic", high, x[place])])
+
+
+def haar2d(x, levels):
+    """Sub-bands of x [h, w, cols]: {"cA": ..., "cH1": ...}; odd sizes as in haar()."""
+    bands = {}
+    for level in range(1, levels + 1):
+        h, w = (len(x) + 1) // 2, (x.shape[1] + 1) // 2
+        y = haar(x, 1)
+        y = haar(y.swapaxes(0, 1), 1).swapaxes(0, 1)
+        bands |= {f"cH{level}": y[h:, :w], f"cV{level}": y[:h, w:], f"cD{level}": y[h:, w:]}
+        x = y[:h, :w]
+    return bands | {"cA": x}
+
+
 def write_transforms(out, rng):
     tensors = {}
+    for h, w, levels in ((8, 8, 2), (6, 10, 1), (7, 5, 3)):
+        x = rng.standard_normal((h, w, 2)).astype(np.float32).astype(np.float64)
+        tensors[f"x2_{h}x{w}"] = x
+        for name, band in haar2d(x, levels).items():
+            if band.size:
+                tensors[f"haar2d{levels}_{h}x{w}_{name}"] = band
+    covariance = np.cov(np.cumsum(rng.standard_normal((12, 400)), axis=0)).astype(np.float32).astype(np.float64)
+    values, vectors = np.linalg.eigh(covariance)
+    tensors |= {"klt_cov_12": covariance, "klt_eigvals_12": values[::-1], "klt_eigvecs_12": vectors[:, ::-1]}
     for n in (1, 2, 3, 7, 12, 31, 65, 130):
         x = rng.standard_normal((n, 2)).astype(np.float32).astype(np.float64)
         tensors[f"x_{n}"] = x
         tensors[f"dct_{n}"] = scipy.fft.dct(x, axis=0, norm="ortho")
         tensors[f"wht_seq_{n}"] = walsh_hadamard(n) @ x
+        if n > 1:
+            tensors[f"dwt_db2_{n}"] = filter_bank(x, DB2, DB2[::-1])
+            tensors[f"dwt_bior4.4_{n}"] = filter_bank(x, CDF97, CDF97_DUAL)
+        if n == 12:
+            tensors["klt_abs_12"] = np.abs(vectors[:, ::-1].T @ x)
         for levels in range(1, int(np.ceil(np.log2(n))) + 1):
             if levels in (1, 2, 3) or levels == int(np.ceil(np.log2(n))):
                 tensors[f"haar{levels}_{n}"] = haar(x, levels)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
 #include "stamp/core/error.h"
 #include "stamp/io/safetensors.h"
@@ -15,16 +16,18 @@ struct VectorField {
   std::string_view suffix;
   std::vector<float> SiteStatistics::*values;
   bool (*is_valid)(float);
-  const char* expected;
+  const char* wrong;  // what else they must not be
 };
 constexpr std::array kVectors = {
-    VectorField{".range2", &SiteStatistics::range2, [](float x) { return x >= 0; }, "at least 0"},
-    VectorField{".mean", &SiteStatistics::mean, [](float) { return true; }, "finite"},
-    VectorField{".scale", &SiteStatistics::scale, [](float x) { return x != 0; }, "not 0"},
+    VectorField{".range2", &SiteStatistics::range2, [](float x) { return x >= 0; }, " or below 0"},
+    VectorField{".covariance", &SiteStatistics::covariance, [](float) { return true; }, ""},
+    VectorField{".mean", &SiteStatistics::mean, [](float) { return true; }, ""},
+    VectorField{".scale", &SiteStatistics::scale, [](float x) { return x != 0; }, " or 0"},
     VectorField{".clip", &SiteStatistics::clip, [](float x) { return x > 0 && x <= 1; },
-                "above 0, up to 1"},
+                " or not above 0 and up to 1"},
     VectorField{".weight_clip", &SiteStatistics::weight_clip,
-                [](float x) { return x > 0 && x <= 1; }, "above 0, up to 1"}};
+                [](float x) { return x > 0 && x <= 1; }, " or not above 0 and up to 1"}};
+constexpr std::string_view kSkip = ".skip_tokens";
 
 struct MatrixField {
   std::string_view suffix;
@@ -48,8 +51,8 @@ void read_vector(const std::filesystem::path& file, const std::string& name,
   to_f32(tensor, 0, values);
   if (!std::all_of(values.begin(), values.end(),
                    [&](float value) { return std::isfinite(value) && field.is_valid(value); }))
-    throw_runtime("{}: tensor '{}': expected finite numbers, {}", file.string(), name,
-                  field.expected);
+    throw_runtime("{}: tensor '{}' holds numbers that are not finite{}", file.string(), name,
+                  field.wrong);
 }
 
 void read_square(const std::filesystem::path& file, const std::string& name,
@@ -63,6 +66,17 @@ void read_square(const std::filesystem::path& file, const std::string& name,
     throw_runtime("{}: tensor '{}' holds numbers that are not finite", file.string(), name);
 }
 
+int read_count(const std::filesystem::path& file, const std::string& name,
+               const TensorView& tensor) {
+  int32_t count = 0;
+  if (tensor.dtype == DType::kI32 && tensor.shape == Shape{1})
+    std::memcpy(&count, tensor.data, sizeof count);
+  if (count < 1 || count > kMostSinks)
+    throw_runtime("{}: tensor '{}': expected an I32 from 1 to {}, got {} {}", file.string(), name,
+                  kMostSinks, dtype_name(tensor.dtype), to_string(tensor.shape));
+  return count;
+}
+
 void read_tensor(const std::filesystem::path& file, const std::string& name,
                  const TensorView& tensor, Calibration& calibration) {
   for (const VectorField& field : kVectors)
@@ -71,6 +85,10 @@ void read_tensor(const std::filesystem::path& file, const std::string& name,
   for (const MatrixField& field : kMatrices)
     if (const std::string site = site_of(name, field.suffix); !site.empty())
       return read_square(file, name, tensor, calibration[site].*field.values);
+  if (const std::string site = site_of(name, kSkip); !site.empty()) {
+    calibration[site].skip_tokens = read_count(file, name, tensor);
+    return;
+  }
   throw_runtime("{}: tensor '{}': its name ends in no kind of statistics", file.string(), name);
 }
 
@@ -89,6 +107,8 @@ void write_calibration(const std::filesystem::path& file, const Calibration& cal
       if (const Matrix& values = statistics.*field.values; values.size() > 0)
         tensors[site + std::string(field.suffix)] = {
             DType::kF32, {values.rows(), values.cols()}, values.data()};
+    if (statistics.skip_tokens > 0)
+      tensors[site + std::string(kSkip)] = {DType::kI32, {1}, &statistics.skip_tokens};
   }
   write_safetensors(file, tensors);
 }

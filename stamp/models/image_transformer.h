@@ -38,7 +38,7 @@ class ImageTransformer {
   virtual ImageCondition condition(ConstFloatView text, std::span<const uint8_t> mask,
                                    ForwardContext& context) const = 0;
   /// latent: [h, w, in_channels], sides multiples of patch_size; the result has out_channels.
-  /// `timestep` as the scheduler gives it.
+  /// `timestep` is the scheduler's times timestep_scale.
   virtual PixelMap forward(const PixelMap& latent, double timestep, const ImageCondition& condition,
                            ForwardContext& context) const = 0;
   /// Data and scale bits of all quantized linear inputs for one image of h x w latents.

@@ -33,6 +33,7 @@ Recipe ModelSource::reference_recipe() const {
   recipe.k = recipe.v = {};
   recipe.attention_bits = 16;
   recipe.layers.clear();
+  recipe.sites.clear();
   recipe.center = "none";
   return recipe;
 }

@@ -8,10 +8,11 @@
 namespace stamp {
 
 KvQuantizer make_kv_quantizer(const Recipe& recipe, int layer, const Calibration* calibration) {
-  const auto make = [&](const TokenSpec& spec, const char* part) {
-    return make_token_quantizer(spec, fmt::format("layers.{}.{}", layer, part), calibration);
+  const auto make = [&](const char* part) {
+    const std::string site = fmt::format("layers.{}.{}", layer, part);
+    return make_token_quantizer(spec_of_site(recipe, site), site, calibration);
   };
-  return {make(recipe.k, "k"), make(recipe.v, "v"), recipe.kv_block, recipe.attention_bits};
+  return {make("k"), make("v"), recipe.kv_block, recipe.attention_bits};
 }
 
 HadamardPlan plan_kv_rotation(const KvSpec& spec, int64_t head_dim) {

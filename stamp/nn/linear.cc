@@ -79,7 +79,7 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
   in_dim_ = weight_shape(weights[0])[1];
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
-  quantizer_ = make_token_quantizer(own.activations, site_, calibration);
+  quantizer_ = make_token_quantizer(spec_of_site(own, site_), site_, calibration);
   arithmetic_ = choose(own);
   for (size_t i = 0; i < weights.size(); ++i)
     parts_.push_back(make_part(std::move(weights[i]), i, own.weights));

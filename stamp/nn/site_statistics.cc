@@ -1,6 +1,8 @@
 #include "stamp/nn/site_statistics.h"
 
 #include "stamp/core/error.h"
+#include "stamp/quant/klt.h"
+#include "stamp/quant/site_probe.h"
 
 namespace stamp {
 
@@ -15,18 +17,19 @@ const SiteStatistics& statistics_of(const std::string& site, const Calibration* 
 
 TokenQuantizer make_token_quantizer(const TokenSpec& spec, const std::string& site,
                                     const Calibration* calibration) {
-  if (spec.bits == 16 || calibration == nullptr || !calibration->contains(site)) {
-    if (spec.bits < 16 && spec.plan.kind == "waterfill") statistics_of(site, calibration);
+  const bool calibrated = spec.plan.kind == "waterfill" || needs_probe(spec);
+  if (spec.bits == 16 || (!calibrated && (calibration == nullptr || !calibration->contains(site))))
     return TokenQuantizer(spec);
-  }
   const SiteStatistics& statistics = statistics_of(site, calibration);
-  TokenSpec own = spec;
+  TokenSpec own = with_sinks(spec, statistics);
   if (statistics.clip.size() == 2) {
     own.quantizer.low_share = statistics.clip[0];
     own.quantizer.high_share = statistics.clip[1];
   }
-  return TokenQuantizer(own,
-                        spec.plan.kind == "waterfill" ? statistics.range2 : std::vector<float>{});
+  return TokenQuantizer(
+      own, spec.plan.kind == "waterfill" ? statistics.range2 : std::vector<float>{},
+      spec.sequence.transform == "klt" ? std::make_shared<const KltBasis>(statistics.covariance)
+                                       : nullptr);
 }
 
 }  // namespace stamp

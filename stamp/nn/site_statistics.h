@@ -10,7 +10,7 @@ namespace stamp {
 /// site.
 const SiteStatistics& statistics_of(const std::string& site, const Calibration* calibration);
 /// The quantizer of one tensor, with the learned clipping that calibration may have. Throws as
-/// statistics_of() when the plan is waterfill.
+/// statistics_of() when the plan or the transform is calibrated.
 TokenQuantizer make_token_quantizer(const TokenSpec& spec, const std::string& site,
                                     const Calibration* calibration);
 

@@ -11,12 +11,11 @@
 #include "stamp/pipelines/smoothing.h"
 #include "stamp/pipelines/smoothing_search.h"
 #include "stamp/pipelines/windows.h"
+#include "stamp/quant/feature_transform.h"
+#include "stamp/quant/site_probe.h"
 
 namespace stamp {
 namespace {
-
-// The layer of a site: 3 of "layers.3.attn_in".
-int64_t layer_of(const std::string& site) { return std::stoll(site.substr(site.find('.') + 1)); }
 
 // Statistics of all sites for one recipe, gathered from the plain model's activations.
 class RecipeCollector {
@@ -38,26 +37,37 @@ class RecipeCollector {
       maps_[prefix + "v"] = plain ? basis.value : FeatureMap{};
     }
   }
+  bool needs_probe() const {
+    const TokenSpec* specs[] = {&recipe_.activations, &recipe_.k, &recipe_.v};
+    return std::any_of(std::begin(specs), std::end(specs),
+                       [](const TokenSpec* spec) { return stamp::needs_probe(*spec); });
+  }
+  // Between the first pass, which probes, and the second, which collects.
+  void end_probing() {
+    for (const auto& [site, probe] : probes_) probed_[site] = probe.finish();
+    probing_ = false;
+  }
 
   void add_input(const std::string& site, ConstFloatView x, int64_t position) {
-    const Recipe recipe = recipe_for_layer(recipe_, layer_of(site));
-    if (recipe.activations.bits == 16) return;
+    const Recipe recipe = recipe_for_layer(recipe_, layer_of_site(site));
+    const TokenSpec spec = spec_of_site(recipe, site);
+    if (!wanted(spec)) return;
     Matrix copy = Matrix::copy_of(x);
     map_rows(copy.view(), maps_.at(site));
-    collector(site, recipe.activations, recipe.center).add(copy.view(), position);
+    add(site, spec, recipe.center, copy.view(), position);
   }
 
   void add_kv(const std::string& site, ConstFloatView x, int64_t position) {
-    const Recipe recipe = recipe_for_layer(recipe_, layer_of(site));
+    const Recipe recipe = recipe_for_layer(recipe_, layer_of_site(site));
     const KvSpec& spec = site.ends_with(".k") ? recipe.k : recipe.v;
-    if (spec.bits == 16) return;
+    if (!wanted(spec)) return;
     Matrix copy = Matrix::copy_of(x);
     map_rows(copy.view(), maps_.at(site));
     rotate_heads(copy.view(), config_.head_dim, plan_kv_rotation(spec, config_.head_dim));
-    SiteCollector& target = collector(site, spec, "none");
     const int64_t block = recipe.kv_block > 0 ? recipe.kv_block : x.rows;
     for (int64_t first = 0; first + block <= x.rows; first += block)
-      target.add(copy.view().rows_from(first, block), position + first, config_.head_dim);
+      add(site, spec, "none", copy.view().rows_from(first, block), position + first,
+          config_.head_dim);
   }
 
   Calibration finish() const {
@@ -67,14 +77,23 @@ class RecipeCollector {
   }
 
  private:
-  SiteCollector& collector(const std::string& site, const TokenSpec& spec,
-                           const std::string& center) {
-    return sites_.try_emplace(site, spec, center).first->second;
+  bool wanted(const TokenSpec& spec) const {
+    return spec.bits < 16 && (!probing_ || stamp::needs_probe(spec));
+  }
+  void add(const std::string& site, const TokenSpec& spec, const std::string& center, FloatView x,
+           int64_t position, int64_t group = 0) {
+    if (probing_)
+      probes_.try_emplace(site, spec, center).first->second.add(x, position);
+    else
+      sites_.try_emplace(site, spec, center, probed_[site]).first->second.add(x, position, group);
   }
 
   const Recipe recipe_;
   const LlmConfig config_;
   std::map<std::string, FeatureMap> maps_;  // of linear inputs, K and V
+  bool probing_ = true;
+  std::map<std::string, SiteProbe> probes_;
+  Calibration probed_;
   std::map<std::string, SiteCollector> sites_;
 };
 
@@ -94,6 +113,21 @@ struct CalibrationObserver : Observer {
   std::vector<RecipeCollector> collectors;
 };
 
+void run_windows(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                 Observer& observer) {
+  ForwardContext context{.observer = &observer};
+  const auto length = static_cast<int64_t>(windows.front().size());
+  Progress progress("calibrate", static_cast<int64_t>(windows.size()) * length, "tokens");
+  for (const auto& window : windows) {
+    if (interrupted()) throw_runtime("calibrate: interrupted");
+    KvCache cache = model.make_cache(length);
+    model.forward(window, cache, context);
+    progress.advance(length);
+  }
+}
+
+}  // namespace
+
 // What the statistics depend on: recipes that agree here share one collector.
 std::string statistics_key(const Recipe& recipe) {
   Recipe key = recipe;
@@ -102,14 +136,25 @@ std::string statistics_key(const Recipe& recipe) {
   key.lm_head = {};
   key.embedding_bits = key.attention_bits = 16;
   key.exclude.clear();
-  for (TokenSpec* spec : std::initializer_list<TokenSpec*>{&key.activations, &key.k, &key.v}) {
-    if (spec->bits == 16) continue;
-    if (key.center != "auto") spec->bits = 8;
-    spec->quantizer.clip = 1.0;
-    spec->plan.average_bits = 0;
-  }
+  if (key.center != "auto") key.sites.clear();
+  const auto reduce = [&](TokenSpec& spec, bool centered) {
+    const bool used = spec.plan.kind == "waterfill" || needs_probe(spec) || centered;
+    if (key.layers.empty() && (spec.bits == 16 || !used)) return void(spec = {});
+    if (spec.bits == 16) return;
+    if (key.center != "auto" || !centered) spec.bits = 8;
+    spec.quantizer.clip = 1.0;
+    if (key.center != "auto" || !centered) spec.plan.min_bits = 2;
+    spec.plan.average_bits = 0;
+  };
+  reduce(key.activations, key.center != "none");
+  reduce(key.k, false);
+  reduce(key.v, false);
+  for (KvSpec* spec : {&key.k, &key.v})
+    if (key.layers.empty() && spec->bits == 16) *spec = {};
   return to_json(key).dump();
 }
+
+namespace {
 
 // One pass of the text through the reference model.
 void observe_text(std::shared_ptr<const ModelSource> source, const CalibrateOptions& options,
@@ -118,14 +163,7 @@ void observe_text(std::shared_ptr<const ModelSource> source, const CalibrateOpti
   const auto windows =
       make_windows(options.ids, options.bos_id,
                    {.context = options.context, .max_windows = options.max_windows});
-  ForwardContext context{.observer = &observer};
-  Progress progress("calibrate", static_cast<int64_t>(windows.size()) * options.context, "tokens");
-  for (const auto& window : windows) {
-    if (interrupted()) throw_runtime("calibrate: interrupted");
-    KvCache cache = model->make_cache(options.context);
-    model->forward(window, cache, context);
-    progress.advance(options.context);
-  }
+  run_windows(*model, windows, observer);
 }
 
 // Statistics of rows, added to what is known of the feature transform already.
@@ -139,6 +177,10 @@ void add_ranges(std::shared_ptr<const ModelSource> source, const std::vector<Rec
     if (added) observer.collectors.emplace_back(*source, recipe, result[recipe.name]);
   }
   if (index.empty()) return;
+  if (std::any_of(observer.collectors.begin(), observer.collectors.end(),
+                  [](const RecipeCollector& collector) { return collector.needs_probe(); }))
+    observe_text(source, options, observer);
+  for (RecipeCollector& collector : observer.collectors) collector.end_probing();
   observe_text(source, options, observer);
   std::vector<Calibration> finished;
   for (const RecipeCollector& collector : observer.collectors)
@@ -150,14 +192,12 @@ void add_ranges(std::shared_ptr<const ModelSource> source, const std::vector<Rec
       SiteStatistics& merged = own[site];
       merged.mean = statistics.mean;
       merged.range2 = statistics.range2;
+      merged.covariance = statistics.covariance;
+      merged.skip_tokens = statistics.skip_tokens;
       merged.center = statistics.center;
     }
   }
 }
-
-}  // namespace
-
-namespace {
 
 // What the feature transform of a recipe is made of; `peaks` are gathered when first needed.
 Calibration feature_statistics(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
@@ -198,6 +238,8 @@ Calibration calibration_for(std::shared_ptr<const ModelSource> source, const Rec
     SiteStatistics& own = result[recipe.name][site] = statistics;
     own.mean.clear();
     own.range2.clear();
+    own.covariance.clear();
+    own.skip_tokens = 0;
     own.center = false;
   }
   if (recipe.needs_ranges()) add_ranges(source, {recipe}, text(), result);

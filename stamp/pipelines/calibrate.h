@@ -23,6 +23,9 @@ std::map<std::string, Calibration> calibrate(std::shared_ptr<const ModelSource> 
                                              const std::vector<Recipe>& recipes,
                                              const CalibrateOptions& options);
 
+/// Equal for recipes that share their statistics.
+std::string statistics_key(const Recipe& recipe);
+
 /// Statistics for one recipe: those beside the stored weights when they were made for it, else from
 /// a pass over the text that `text` gives, which is called only then. What stored weights have
 /// merged into their biases stays as it was stored. Empty when the recipe needs none.

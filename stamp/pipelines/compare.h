@@ -24,8 +24,8 @@ struct CompareOptions {
   std::filesystem::path calibration;
   std::filesystem::path cache;  // see CalibrateOptions
   std::vector<std::string> features = {"none", "hadamard"};
-  /// "none" is no L: measured with the first tokens at 8 bits (equal bits) and without (plan
-  /// "uniform").
+  /// "haar" or, with a number of levels, "haar:3". "none" is no L: measured with the first tokens
+  /// at 8 bits (equal bits) and without (plan "uniform").
   std::vector<std::string> sequences = {"none", "haar", "dct", "wht"};
   std::vector<std::string> plans = {"two_level"};
   std::vector<BitSetting> bits = {{4, 4, 4}};

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <charconv>
 #include <initializer_list>
 #include <map>
 
@@ -13,22 +14,42 @@ namespace {
 constexpr int kPaperLevels = 3;
 constexpr int kSkip = 1;  // attention sink of decoder models (STAMP section 1)
 
+struct Sequence {
+  std::string transform;
+  int levels = 0;
+};
+Sequence parse_sequence(const std::string& text) {
+  if (text == "none") return {"identity"};
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) return {text};
+  int levels = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, levels);
+  if (error != std::errc() || stop != end || levels < 1)
+    throw_argument("sequence: expected a transform or transform:J, got '{}'", text);
+  return {text.substr(0, colon), levels};
+}
+
 // Plan of K and V inside closed blocks of 64: two_level would protect the whole block, fraction is
 // its counterpart.
-TokenSpec kv_spec(int bits, const std::string& transform, const std::string& plan) {
+TokenSpec kv_spec(int bits, const Sequence& sequence, const std::string& plan) {
   TokenSpec spec{.bits = bits};
   if (bits == 16) return spec;
-  spec.sequence = {.transform = transform, .skip_tokens = transform == "identity" ? 0 : kSkip};
+  spec.sequence = {.transform = sequence.transform,
+                   .levels = sequence.levels,
+                   .skip_tokens = sequence.transform == "identity" ? 0 : kSkip};
   spec.plan.kind = plan == "two_level" ? "fraction" : plan;
   return spec;
 }
 
-TokenSpec activation_spec(int bits, const std::string& transform, const std::string& plan,
+TokenSpec activation_spec(int bits, const Sequence& sequence, const std::string& plan,
                           const CompareOptions& options) {
   TokenSpec spec{.bits = bits};
   if (bits == 16) return spec;
-  const bool identity = transform == "identity";
-  spec.sequence = {.transform = transform, .skip_tokens = identity ? 0 : kSkip};
+  const bool identity = sequence.transform == "identity";
+  spec.sequence = {.transform = sequence.transform,
+                   .levels = sequence.levels,
+                   .skip_tokens = identity ? 0 : kSkip};
   spec.plan.kind = plan;
   spec.plan.high_tokens = options.high_tokens + (identity ? kSkip : 0);
   return spec;
@@ -36,15 +57,15 @@ TokenSpec activation_spec(int bits, const std::string& transform, const std::str
 
 Recipe make_recipe(const BitSetting& bits, const std::string& feature, const std::string& sequence,
                    const std::string& plan, const CompareOptions& options) {
-  const std::string transform = sequence == "none" ? "identity" : sequence;
+  const Sequence parsed = parse_sequence(sequence);
   Recipe recipe;
   recipe.name = fmt::format("w{}a{}kv{}-{}-{}-{}", bits.weights, bits.activations, bits.kv, feature,
                             sequence, plan);
   recipe.feature = feature;
   recipe.weights = {.bits = bits.weights, .mse_clip = true};
   if (bits.weights == 16) recipe.weights = {};
-  recipe.activations = activation_spec(bits.activations, transform, plan, options);
-  recipe.k = recipe.v = {kv_spec(bits.kv, transform, plan)};
+  recipe.activations = activation_spec(bits.activations, parsed, plan, options);
+  recipe.k = recipe.v = {kv_spec(bits.kv, parsed, plan)};
   if (feature == "hadamard") recipe.k.rotation = "head";
   if (bits.activations < 16) recipe.center = options.center;
   check(recipe);

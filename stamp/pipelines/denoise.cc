@@ -38,7 +38,9 @@ PixelMap guided_prediction(const ImageTransformer& model, const PixelMap& latent
   if (guided && condition.negative == nullptr)
     throw_argument("denoise: guidance needs a negative condition");
   const auto predict = [&](const ImageCondition& own) {
-    return noise_channels(model.forward(latents, timestep, own, context), latents.channels());
+    return noise_channels(
+        model.forward(latents, timestep * model.config().timestep_scale, own, context),
+        latents.channels());
   };
   PixelMap prediction = predict(condition.positive);
   if (guided) {

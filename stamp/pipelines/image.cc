@@ -76,8 +76,12 @@ std::vector<PromptStates> encode_prompts(const ImageOptions& options, const Imag
   return states;
 }
 
+/// Two-dimensional transforms see the grid of patches of the image that is drawn.
 Recipe for_grid(Recipe recipe, const ImagePlan& plan) {
-  (void)plan;
+  const double columns =
+      std::sqrt(static_cast<double>(plan.tokens) * static_cast<double>(plan.latent_width) /
+                static_cast<double>(plan.latent_height));
+  recipe.activations.sequence.grid_width = static_cast<int>(std::lround(columns));
   return recipe;
 }
 

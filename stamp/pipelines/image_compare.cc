@@ -9,6 +9,7 @@
 #include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 #include "stamp/pipelines/decode_image.h"
+#include "stamp/pipelines/image_calibrate.h"
 #include "stamp/pipelines/image_run.h"
 
 namespace stamp {
@@ -60,7 +61,9 @@ class Comparer {
   }
 
   void measure(ImageCompareRow& row) {
-    const auto model = open_transformer(options_.image, plan_, row.recipe, nullptr);
+    const Calibration calibration =
+        image_calibration(options_.image, plan_, row.recipe, {}, options_.calibration_prompts);
+    const auto model = open_transformer(options_.image, plan_, row.recipe, &calibration);
     const BitCount bits = model->activation_bits(plan_.latent_height, plan_.latent_width);
     row.bits = bits.average();
     row.bits_with_scales = bits.average_with_scales();

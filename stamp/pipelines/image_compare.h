@@ -12,6 +12,8 @@ struct ImageCompareOptions {
   /// Presets or recipe files; empty: image_compare_grid().
   std::vector<std::string> recipes;
   int high_tokens = 64;
+  /// For recipes that need calibration; none of the prompts that are drawn.
+  std::vector<std::string> calibration_prompts;
   /// So many prompts are also measured step by step on the reference's own latents, where errors
   /// do not add up over the steps.
   int64_t teacher_prompts = 4;

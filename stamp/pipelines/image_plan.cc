@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "stamp/core/error.h"
-#include "stamp/io/config_reader.h"
+#include "stamp/diffusion/schedule.h"
 #include "stamp/models/autoencoder.h"
 #include "stamp/pipelines/image.h"
 
@@ -50,6 +50,7 @@ int64_t ImagePlan::peak_bytes() const {
 ImagePlan plan_images(const ImageOptions& options) {
   check_options(options);
   ImagePlan plan{.directory = open_image_directory(options.pipeline)};
+  make_schedule(read_scheduler_config(plan.directory.part("scheduler")), options.steps);
   // Opening maps the files; nothing is read yet but the small tensors.
   const auto transformer = open_image_transformer(plan.directory.part("transformer"));
   const auto autoencoder = open_autoencoder(plan.directory.part("vae"));
@@ -59,7 +60,7 @@ ImagePlan plan_images(const ImageOptions& options) {
                   options.pipeline.string(), c.in_channels, autoencoder->config().latent_channels);
   const int64_t factor = autoencoder->config().factor, step = factor * c.patch_size;
   const auto side = [&](const char* name, int64_t wanted) {
-    return checked_side(name, wanted > 0 ? wanted : c.sample_size * factor, step);
+    return checked_side(name, wanted != 0 ? wanted : c.sample_size * factor, step);
   };
   plan.width = side("width", options.width);
   plan.height = side("height", options.height);

@@ -33,6 +33,7 @@ Recipe without_activations(Recipe recipe) {
   recipe.lm_head = {};
   recipe.embedding_bits = 16;
   recipe.layers.clear();
+  recipe.sites.clear();
   return recipe;
 }
 

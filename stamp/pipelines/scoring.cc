@@ -153,10 +153,13 @@ ScoreResult score_windows(const Model& model, ReferenceCache& reference,
   Sqnr hidden;
   LinearErrors errors;
   ScoreResult result;
-  const auto count = static_cast<int64_t>(windows.size());
+  const auto count =
+      options.last_window > 0 ? options.last_window : static_cast<int64_t>(windows.size());
   const int64_t batch = windows_at_once(model.config());
-  Progress progress(options.label, count * static_cast<int64_t>(windows.front().size()), "tokens");
-  for (int64_t first = 0; first < count && !interrupted(); first += batch) {
+  Progress progress(options.label,
+                    (count - options.first_window) * static_cast<int64_t>(windows.front().size()),
+                    "tokens");
+  for (int64_t first = options.first_window; first < count && !interrupted(); first += batch) {
     std::vector<WindowResult> finished(static_cast<size_t>(std::min(batch, count - first)));
     parallel_for(static_cast<int64_t>(finished.size()), [&](int64_t i) {
       const auto index = static_cast<size_t>(first + i);
@@ -180,7 +183,7 @@ ScoreResult score_windows(const Model& model, ReferenceCache& reference,
   result.all = all.finish();
   if (result.all.tokens == 0)
     throw_runtime("{}: interrupted before the first window ended", options.label);
-  result.partial = static_cast<int64_t>(result.all.windows.size()) < count;
+  result.partial = static_cast<int64_t>(result.all.windows.size()) < count - options.first_window;
   result.causal = causal.finish();
   result.hidden_sqnr_db = hidden.db();
   for (const auto& [linear, sqnr] : errors) result.linears.push_back({linear, sqnr.db()});
@@ -195,7 +198,7 @@ int64_t transform_run(const Recipe& recipe, int64_t context) {
                               ? std::min<int64_t>(spec.sequence.block_tokens, context)
                               : context;
     const SequenceTransform& transform = sequence_transform(spec.sequence.transform);
-    run = transform.run_length(block, block_levels(spec, block));
+    run = transform.run_length(block, block_params(spec, block));
   }
   const bool kv_mixes = recipe.kv_block == 0 && (recipe.k.bits < 16 || recipe.v.bits < 16);
   return kv_mixes ? context : run;

@@ -52,6 +52,7 @@ struct ScoreOptions {
   int64_t causal_run = 0;
   int64_t sqnr_windows = 0;  // first windows on which per-linear SQNR is measured too
   std::string label = "eval";
+  int64_t first_window = 0, last_window = 0;  // scored: [first, last); last 0: all
 };
 
 struct ScoreResult {
@@ -61,7 +62,7 @@ struct ScoreResult {
   bool partial = false;
 };
 
-/// Runs `model` over all windows. Ends early, with partial = true, when interrupted(); throws
+/// Runs `model` over the windows. Ends early, with partial = true, when interrupted(); throws
 /// std::runtime_error when not even one window was finished.
 ScoreResult score_windows(const Model& model, ReferenceCache& reference,
                           const std::vector<std::vector<int32_t>>& windows,

@@ -5,7 +5,8 @@
 #include "stamp/pipelines/compare.h"
 #include "stamp/quant/bit_plan.h"
 #include "stamp/quant/calibration.h"
-#include "stamp/quant/sequence_transform.h"
+#include "stamp/quant/klt.h"
+#include "stamp/quant/site_probe.h"
 
 namespace stamp {
 namespace {
@@ -63,11 +64,15 @@ SitePicture::Transformed transformed(const std::string& name, const std::vector<
   spec.plan = {.kind = "two_level", .high_tokens = high_tokens};
   const int64_t tokens = inputs.front().rows();
   SitePicture::Transformed result{.transform = name};
-  SiteCollector collector(spec, "none");
-  const SequenceTransform& transform = sequence_transform(name);
+  SiteProbe probe(spec, "none");
+  for (const Matrix& x : inputs) probe.add(Matrix(x).view(), 0);
+  const SiteStatistics probed = probe.finish();
+  SiteCollector collector(spec, "none", probed);
+  const TokenQuantizer quantizer(
+      spec, {}, needs_probe(spec) ? std::make_shared<const KltBasis>(probed.covariance) : nullptr);
   for (const Matrix& x : inputs) {
     Matrix copy = x;
-    transform.forward(copy.view(), block_levels(spec, tokens));
+    quantizer.forward_block(copy.view());
     add_row_energy(copy, result.energy, 1.0 / static_cast<double>(inputs.size()));
     copy = x;
     collector.add(copy.view(), 0);
@@ -102,7 +107,7 @@ SitePicture draw_site(std::shared_ptr<const ModelSource> source, const std::stri
   for (const Matrix& x : recorder.inputs)
     add_row_energy(x, picture.energy_before, 1.0 / static_cast<double>(recorder.inputs.size()));
   for (const std::string& name : transforms)
-    if (name != "none")
+    if (name != "none" && name.find(':') == std::string::npos)
       picture.transformed.push_back(transformed(name, recorder.inputs, high_tokens));
   return picture;
 }

@@ -73,7 +73,7 @@ void decode_all_tokens(const CodeRun& run, const float* bias, const Target& targ
   };
   if (run.generic)
     return decode_tile(0, bias, target, decode,
-                       [&](FloatView tile) { run.generic->inverse(tile, 0); });
+                       [&](FloatView tile) { run.generic->inverse(tile, run.params); });
   const int64_t whole = run.rows >> run.levels << run.levels;
   if (whole > 0) decode_whole_runs(run.levels, bias, part(0, whole), decode);
   if (whole < run.rows)

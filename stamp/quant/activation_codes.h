@@ -17,6 +17,7 @@ struct CodeRun {
   int levels = 0;                              // of Haar; 0: rows are tokens
   const SequenceTransform* generic = nullptr;  // not null: a transform that is not lifted
   int64_t replaced = 0;                        // leading tokens that are sinks
+  TransformParams params;                      // of `generic`
 };
 
 /// Codes of a [tokens, cols] matrix: signed bytes, row-major, padded with zeros to `stride` (a

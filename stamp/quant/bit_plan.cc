@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "stamp/core/error.h"
 
@@ -9,7 +10,7 @@ namespace stamp {
 namespace {
 
 std::vector<Band> block_bands(const TokenSpec& spec, int64_t tokens) {
-  return sequence_transform(spec.sequence.transform).bands(tokens, block_levels(spec, tokens));
+  return sequence_transform(spec.sequence.transform).bands(tokens, block_params(spec, tokens));
 }
 
 /// Mean of `values` over the real interval [begin, end) of indices.
@@ -62,12 +63,17 @@ std::vector<uint8_t> waterfill_rows(const TokenSpec& spec, int64_t tokens, int64
   const std::vector<double> weights = band_weights(spec, bands, tokens, range2);
   std::vector<double> energies = weights;
   for (double& energy : energies) energy *= kEnergyPerRange2;
-  const std::vector<int> widths = waterfill(bands, weights, energies, budget, spec.plan.min_bits);
-  std::vector<uint8_t> rows;
+  std::vector<int> widths(bands.size(), spec.plan.min_bits);
+  if (spec.plan.min_bits == 0 || budget < tokens * spec.plan.min_bits)
+    widths = waterfill(bands, weights, energies, budget, spec.plan.min_bits);
+  std::vector<int> rows;
+  std::vector<double> row_weights;
   for (size_t b = 0; b < bands.size(); ++b) {
-    rows.insert(rows.end(), static_cast<size_t>(bands[b].count), static_cast<uint8_t>(widths[b]));
+    rows.insert(rows.end(), static_cast<size_t>(bands[b].count), widths[b]);
+    row_weights.insert(row_weights.end(), static_cast<size_t>(bands[b].count), weights[b]);
   }
-  return rows;
+  spend_bits(rows, row_weights, budget - std::accumulate(rows.begin(), rows.end(), int64_t{0}));
+  return {rows.begin(), rows.end()};
 }
 
 }  // namespace
@@ -101,9 +107,19 @@ double expected_error(std::span<const uint8_t> bits, std::span<const float> rang
 }
 
 int block_levels(const TokenSpec& spec, int64_t tokens) {
-  if (!sequence_transform(spec.sequence.transform).has_levels) return 0;
+  const SequenceTransform& transform = sequence_transform(spec.sequence.transform);
+  if (!transform.has_levels) return 0;
   if (spec.sequence.levels > 0) return spec.sequence.levels;
-  return auto_levels(tokens, high_rows(spec.plan, tokens));
+  return auto_levels(transform, tokens, high_rows(spec.plan, tokens), spec.sequence.grid_width);
+}
+
+TransformParams block_params(const TokenSpec& spec, int64_t tokens,
+                             std::shared_ptr<const KltBasis> basis) {
+  TransformParams params(block_levels(spec, tokens));
+  params.grid_width = spec.sequence.grid_width;
+  params.klt_tokens = spec.sequence.klt_tokens;
+  params.basis = std::move(basis);
+  return params;
 }
 
 }  // namespace stamp

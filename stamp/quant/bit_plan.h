@@ -29,6 +29,12 @@ std::vector<int> waterfill(std::span<const Band> bands, std::span<const double> 
                            std::span<const double> energy, int64_t budget, int min_bits,
                            int max_bits = 8);
 
+/// Gives up to `budget` further bits to single rows of at least 2 bits, always the one that lowers
+/// weight / (2^bits - 1)^2 most, the earlier one on ties: exact when no row was given too many.
+/// Sizes must agree.
+void spend_bits(std::span<int> bits, std::span<const double> weight, int64_t budget,
+                int max_bits = 8);
+
 /// Rows at high_bits in a block of `tokens` rows, sink rows included: plan.high_tokens (of
 /// two_level: all rows of a shorter block), or for `fraction` and for shorter blocks of waterfill
 /// tokens / 32 (at least 1).
@@ -36,8 +42,9 @@ int64_t high_rows(const PlanSpec& plan, int64_t tokens);
 
 /// Widths of all `tokens` rows of L X for one transform block whose first `skip` tokens are sinks,
 /// stored as extra 8-bit rows. `range2` (may be empty unless waterfill) holds calibrated r_i^2 by
-/// relative position: any length, index i/n is resampled per band. waterfill: sum + 8 * skip is at
-/// most average_bits * tokens (0: what two_level, or fraction in short blocks, spends). two_level
+/// relative position: any length, index i/n is resampled per band. waterfill: rows of a band count
+/// alike; sum + 8 * skip is average_bits * tokens, rounded down (0: what two_level, or fraction in
+/// short blocks, spends), so that one band at most has two widths, the larger one first. two_level
 /// counts the skipped rows into high_tokens; a short prompt is therefore quantized at high_bits
 /// throughout. Throws std::invalid_argument when waterfill lacks `range2`.
 std::vector<uint8_t> row_bits(const TokenSpec& spec, int64_t tokens, int64_t skip,
@@ -47,8 +54,11 @@ std::vector<uint8_t> row_bits(const TokenSpec& spec, int64_t tokens, int64_t ski
 /// `range2`).
 double expected_error(std::span<const uint8_t> bits, std::span<const float> range2);
 
-/// Haar levels for a block: spec.sequence.levels, or auto: the largest J with at least high_rows()
-/// rows in A_J. 0 for transforms without levels.
+/// Wavelet levels for a block: spec.sequence.levels, or auto: the largest J with at least
+/// high_rows() rows in A_J. 0 for transforms without levels.
 int block_levels(const TokenSpec& spec, int64_t tokens);
+/// All that the transform of such a block needs.
+TransformParams block_params(const TokenSpec& spec, int64_t tokens,
+                             std::shared_ptr<const KltBasis> basis = nullptr);
 
 }  // namespace stamp

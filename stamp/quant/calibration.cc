@@ -5,20 +5,17 @@
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/quant/bit_plan.h"
-#include "stamp/quant/column_blocks.h"
+#include "stamp/quant/klt.h"
 #include "stamp/quant/sequence_transform.h"
+#include "stamp/quant/site_probe.h"
 
 namespace stamp {
 namespace {
 
 constexpr int64_t kColumns = 64, kRowsPerTask = 16;
 
-/// L 1 for a block of `tokens` rows: how much of a constant row vector each row of L X holds.
-Matrix transformed_ones(const TokenSpec& spec, int64_t tokens) {
-  Matrix ones(tokens, 1);
-  std::fill_n(ones.data(), tokens, 1.0f);
-  sequence_transform(spec.sequence.transform).forward(ones.view(), block_levels(spec, tokens));
-  return ones;
+std::shared_ptr<const KltBasis> basis_of(const std::vector<float>& covariance) {
+  return covariance.empty() ? nullptr : std::make_shared<const KltBasis>(covariance);
 }
 
 std::vector<float> averaged(const std::vector<double>& sums, int64_t count) {
@@ -30,11 +27,12 @@ std::vector<float> averaged(const std::vector<double>& sums, int64_t count) {
 
 }  // namespace
 
-SiteCollector::SiteCollector(const TokenSpec& spec, std::string center)
-    : spec_(spec),
+SiteCollector::SiteCollector(const TokenSpec& spec, std::string center, SiteStatistics probed)
+    : spec_(with_sinks(spec, probed)),
       center_(std::move(center)),
-      transform_(spec),
-      block_tokens_(spec.sequence.block_tokens) {}
+      transform_(spec_, {}, basis_of(probed.covariance)),
+      block_tokens_(spec.sequence.block_tokens),
+      probed_(std::move(probed)) {}
 
 void SiteCollector::add_to_mean(ConstFloatView x, int64_t position) {
   sum_.resize(static_cast<size_t>(x.cols));
@@ -50,7 +48,10 @@ void SiteCollector::add_to_mean(ConstFloatView x, int64_t position) {
 void SiteCollector::add_ranges(ConstFloatView transformed, int64_t sinks, int64_t group) {
   const bool centering = center_ != "none" && tokens_ > 0;
   const std::vector<float> mean = centering ? averaged(sum_, tokens_) : std::vector<float>{};
-  const Matrix ones = centering ? transformed_ones(spec_, transformed.rows) : Matrix{};
+  // How much of a constant row vector each row of L X holds.
+  Matrix ones(transformed.rows, 1);
+  std::fill_n(ones.data(), ones.rows(), 1.0f);
+  if (centering) transform_.forward_block(ones.view());
   range2_.resize(static_cast<size_t>(transformed.rows));
   centered_range2_.resize(range2_.size());
   parallel_ranges(transformed.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
@@ -81,6 +82,15 @@ void SiteCollector::add(FloatView x, int64_t position, int64_t group) {
   }
 }
 
+std::vector<float> SiteCollector::costs(const std::vector<double>& range2) const {
+  const auto tokens = static_cast<int64_t>(range2.size());
+  const std::vector<double> weights = inverse_column_energies(
+      sequence_transform(spec_.sequence.transform), tokens, block_params(spec_, tokens));
+  std::vector<double> sums;
+  for (size_t i = 0; i < range2.size(); ++i) sums.push_back(range2[i] * weights[i]);
+  return averaged(sums, blocks_);
+}
+
 bool SiteCollector::centering_pays(const SiteStatistics& plain,
                                    const SiteStatistics& centered) const {
   const auto error = [&](const std::vector<float>& range2) {
@@ -91,10 +101,10 @@ bool SiteCollector::centering_pays(const SiteStatistics& plain,
 }
 
 SiteStatistics SiteCollector::finish() const {
-  SiteStatistics plain, centered;
-  plain.range2 = averaged(range2_, blocks_);
+  SiteStatistics plain = probed_, centered = probed_;
+  plain.range2 = costs(range2_);
   if (center_ == "none") return plain;
-  centered.range2 = averaged(centered_range2_, blocks_);
+  centered.range2 = costs(centered_range2_);
   centered.center = true;
   plain.mean = centered.mean = averaged(sum_, tokens_);
   if (center_ == "static") return centered;

@@ -58,7 +58,7 @@ class BlockEncoder {
       : source_(source), spec_(spec), block_(block), first_row_(first_row), out_(out) {}
 
   void lifted(std::span<const uint8_t> bits, int levels);
-  void generic(std::span<const uint8_t> bits, const SequenceTransform& transform);
+  void generic(std::span<const uint8_t> bits, const CodeRun& run);
   void sinks();
 
  private:
@@ -158,7 +158,7 @@ void BlockEncoder::lifted(std::span<const uint8_t> bits, int levels) {
   });
 }
 
-void BlockEncoder::generic(std::span<const uint8_t> bits, const SequenceTransform& transform) {
+void BlockEncoder::generic(std::span<const uint8_t> bits, const CodeRun& run) {
   const int64_t grain = kElementsPerTask / std::max<int64_t>(1, out_.cols);
   out_.coarse.reshape(block_.count, out_.cols);
   reserve(0);
@@ -166,7 +166,7 @@ void BlockEncoder::generic(std::span<const uint8_t> bits, const SequenceTransfor
     for (int64_t t = begin; t < end; ++t)
       source_.load(token(t), out_.coarse.row(t), scratch().work);
   });
-  transform.forward(out_.coarse.view(), 0);
+  run.generic->forward(out_.coarse.view(), run.params);
   parallel_ranges(block_.count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       write(out_.coarse.row(i), bits[static_cast<size_t>(i)], first_row_ + i);
@@ -211,7 +211,8 @@ void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap
         encoder.lifted(*bits, run.levels);
       } else {
         run.generic = transform_;
-        encoder.generic(*bits, *transform_);
+        run.params = params(block.count);
+        encoder.generic(*bits, run);
       }
       out.runs.push_back(run);
       row += block.count;

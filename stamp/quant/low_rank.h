@@ -22,9 +22,9 @@ Matrix without(ConstFloatView weight, const LowRank& branch);
 /// sum_t |x_t E^T|^2 over the tokens of H.
 double output_energy(ConstFloatView error, const Hessian& hessian);
 
-/// SVDQuant: the branch of `rank`, in bf16 numbers, and the codes of the rest whose output error on the inputs of
-/// `hessian` is smallest; each round takes the branch of what the codes before left over, until the
-/// error rises (100 rounds at most). `quantize` gives codes of a matrix.
+/// SVDQuant: the branch of `rank`, in bf16 numbers, and the codes of the rest whose output error on
+/// the inputs of `hessian` is smallest; each round takes the branch of what the codes before left
+/// over, until the error rises (100 rounds at most). `quantize` gives codes of a matrix.
 struct BranchAndCodes {
   LowRank branch;
   StoredWeightBuffer codes;

@@ -6,6 +6,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/quant/presets.h"
+#include "stamp/quant/site_probe.h"
 
 namespace stamp {
 namespace {
@@ -13,8 +14,8 @@ namespace {
 constexpr int64_t kLargestFile = 1 << 20;
 
 bool quantized(const TokenSpec& spec) { return spec.bits < 16; }
-bool plan_needs_ranges(const TokenSpec& spec) {
-  return quantized(spec) && spec.plan.kind == "waterfill";
+bool needs_statistics(const TokenSpec& spec) {
+  return quantized(spec) && (spec.plan.kind == "waterfill" || needs_probe(spec));
 }
 
 /// True when `holds` for the recipe or for any of the layers that it treats differently.
@@ -40,9 +41,8 @@ bool Recipe::needs_calibration() const {
 
 bool Recipe::needs_ranges() const {
   return any_layer(*this, [](const Recipe& recipe) {
-    return plan_needs_ranges(recipe.activations) || plan_needs_ranges(recipe.k) ||
-           plan_needs_ranges(recipe.v) ||
-           (quantized(recipe.activations) && recipe.center != "none");
+    return needs_statistics(recipe.activations) || needs_statistics(recipe.k) ||
+           needs_statistics(recipe.v) || (quantized(recipe.activations) && recipe.center != "none");
   });
 }
 

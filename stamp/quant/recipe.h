@@ -18,12 +18,19 @@ struct QuantizerSpec {
   int block = 0;  // columns that share one scale; 0: the whole row
 };
 
-/// The orthonormal transform L along tokens.
+/// skip_tokens: as many as calibration finds massive, tensor by tensor.
+inline constexpr int kDetectSinks = -1;
+/// Most first tokens that L leaves out.
+inline constexpr int kMostSinks = 16;
+
+/// The transform L along tokens.
 struct SequenceSpec {
   std::string transform = "identity";  // a row of sequence_transforms()
-  int levels = 0;        // Haar's J; 0: the largest J with at least `high_tokens` rows in A_J
-  int skip_tokens = 0;   // attention-sink rows kept out of L (as extra 8-bit rows)
+  int levels = 0;        // a wavelet's J; 0: the largest J with at least `high_tokens` rows in A_J
+  int skip_tokens = 0;   // attention-sink rows kept out of L (as extra 8-bit rows); kDetectSinks
   int block_tokens = 0;  // transform blocks of this many tokens; 0: the whole chunk
+  int grid_width = 0;    // haar2d, dct2d: tokens in a row of the image; 0: as square as can be
+  int klt_tokens = 64;   // klt: neighbouring tokens with a basis of their own; 0: the whole block
 };
 
 /// Bits of each transformed row.
@@ -76,6 +83,13 @@ struct LayerSpec {
   int activation_bits = 0, k_bits = 0, v_bits = 0;  // 2..8, or 16; 0: as the recipe says
 };
 
+/// One quantized tensor that differs from the rest.
+struct SiteSpec {
+  std::string site;         // "layers.3.down_in"; inputs attn_in, o_in, mlp_in, down_in, or k, v
+  double average_bits = 0;  // of waterfill; 0: as the recipe says
+  double clip = 0;          // of its quantizer; 0: as the recipe says
+};
+
 struct Recipe {
   std::string name = "bf16";
   /// Of the inputs of linears: none, hadamard, smoothquant, quarot, vidit-q, flatquant,
@@ -93,9 +107,10 @@ struct Recipe {
   int attention_bits = 16;           // operands of attention over quantized K and V: 8 or 16
   int kv_block = 64;                 // tokens of a closed KV block; 0: the whole sequence (paper)
   std::vector<LayerSpec> layers;     // later entries win
+  std::vector<SiteSpec> sites;       // after `layers`
   std::vector<std::string> exclude;  // linears left alone: substrings of "layers.3.mlp.down_proj"
 
-  /// True when anything needs calibrated statistics (waterfill, centering, smoothing).
+  /// True when anything needs calibrated statistics (waterfill, klt, centering, smoothing).
   bool needs_calibration() const;
   /// True when statistics of quantized rows are among them (waterfill, centering).
   bool needs_ranges() const;
@@ -112,7 +127,12 @@ struct Recipe {
 
 /// The recipe of one layer: `layers` applied and emptied.
 Recipe recipe_for_layer(const Recipe& recipe, int64_t layer);
-/// Throws std::invalid_argument when `layers` names one that a model of `count` layers lacks.
+/// How the tensor `site` ("layers.3.v") of this recipe of its layer is quantized, `sites` applied.
+TokenSpec spec_of_site(const Recipe& recipe, const std::string& site);
+/// 3 of "layers.3.attn_in", ...; -1 of what is no site.
+int64_t layer_of_site(const std::string& site);
+/// Throws std::invalid_argument when `layers` or `sites` name one that a model of `count` layers
+/// lacks.
 void check_layers(const Recipe& recipe, int64_t count);
 
 /// True when `exclude` names one of these linears, which share an input: all of them stay plain.

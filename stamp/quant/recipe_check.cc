@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "stamp/core/error.h"
+#include "stamp/quant/klt.h"
 #include "stamp/quant/recipe.h"
 #include "stamp/quant/sequence_transform.h"
 
@@ -43,8 +44,10 @@ void check_sequence(const SequenceSpec& spec, const std::string& where) {
   for (const SequenceTransform& transform : sequence_transforms()) known.push_back(transform.name);
   check_name(where + ".transform", spec.transform, known);
   check_between(where + ".levels", spec.levels, 0, 20);
-  check_between(where + ".skip_tokens", spec.skip_tokens, 0, 16);
+  check_between(where + ".skip_tokens", spec.skip_tokens, kDetectSinks, kMostSinks);
   check_between(where + ".block_tokens", spec.block_tokens, 0, kManyTokens);
+  check_between(where + ".grid_width", spec.grid_width, 0, kManyTokens);
+  check_between(where + ".klt_tokens", spec.klt_tokens, 0, static_cast<int>(kMaxKltTokens));
 }
 
 void check_plan(const TokenSpec& spec, const std::string& where) {
@@ -125,6 +128,22 @@ void check_layer(const Recipe& recipe, const LayerSpec& spec) {
   check_kv(own.v, where + ": v", own.kv_block);
 }
 
+void check_site(const Recipe& recipe, const SiteSpec& spec) {
+  const std::string where = fmt::format("sites '{}'", spec.site.substr(0, 80));
+  const int64_t layer = layer_of_site(spec.site);
+  if (layer < 0)
+    throw_argument("recipe: {}: expected layers.N. and one of attn_in, o_in, mlp_in, down_in, k, v",
+                   where);
+  const TokenSpec own = spec_of_site(recipe_for_layer(recipe, layer), spec.site);
+  if (spec.average_bits != 0 && own.plan.kind != "waterfill")
+    throw_argument("recipe: {}.average_bits: needs the plan waterfill, got {}", where,
+                   own.plan.kind);
+  if (spec.average_bits < 0 || spec.clip < 0)
+    throw_argument("recipe: {}: expected numbers of at least 0, got average_bits {} and clip {}",
+                   where, spec.average_bits, spec.clip);
+  check(own, where);
+}
+
 }  // namespace
 
 void check(const TokenSpec& spec, const std::string& where) {
@@ -154,6 +173,7 @@ void check(const Recipe& recipe) {
   check_kv(recipe.k, "k", recipe.kv_block);
   check_kv(recipe.v, "v", recipe.kv_block);
   for (const LayerSpec& spec : recipe.layers) check_layer(recipe, spec);
+  for (const SiteSpec& spec : recipe.sites) check_site(recipe, spec);
   for (const std::string& pattern : recipe.exclude) {
     if (pattern.empty())
       throw_argument("recipe: exclude: expected parts of linear names, got an empty one");

@@ -23,6 +23,8 @@ void visit(SequenceSpec& spec, Visitor& key) {
   key("levels", spec.levels);
   key("skip_tokens", spec.skip_tokens);
   key("block_tokens", spec.block_tokens);
+  key("grid_width", spec.grid_width);
+  key("klt_tokens", spec.klt_tokens);
 }
 
 template <class Visitor>
@@ -63,6 +65,13 @@ void visit(LayerSpec& spec, Visitor& key) {
 }
 
 template <class Visitor>
+void visit(SiteSpec& spec, Visitor& key) {
+  key("site", spec.site);
+  key("average_bits", spec.average_bits);
+  key("clip", spec.clip);
+}
+
+template <class Visitor>
 void visit(WeightSpec& spec, Visitor& key) {
   key("bits", spec.bits);
   key("group", spec.group);
@@ -91,6 +100,7 @@ void visit(Recipe& recipe, Visitor& key) {
   key("attention_bits", recipe.attention_bits);
   key("kv_block", recipe.kv_block);
   key("layers", recipe.layers);
+  key("sites", recipe.sites);
   key("exclude", recipe.exclude);
 }
 
@@ -106,11 +116,13 @@ class Writer {
       json[key] = field;
     }
   }
-  void operator()(const char* key, std::vector<LayerSpec>& field) {
+  template <class Entry>
+  requires requires(Entry& entry, Writer& writer) { visit(entry, writer); }
+  void operator()(const char* key, std::vector<Entry>& field) {
     json[key] = Json::array();
-    for (LayerSpec& spec : field) {
+    for (Entry& entry : field) {
       Writer inner;
-      visit(spec, inner);
+      visit(entry, inner);
       json[key].push_back(std::move(inner.json));
     }
   }

@@ -62,7 +62,34 @@ Recipe recipe_for_layer(const Recipe& recipe, int64_t layer) {
   return own;
 }
 
+TokenSpec spec_of_site(const Recipe& recipe, const std::string& site) {
+  TokenSpec spec = recipe.activations;
+  if (site.ends_with(".k")) spec = recipe.k;
+  if (site.ends_with(".v")) spec = recipe.v;
+  for (const SiteSpec& own : recipe.sites) {
+    if (own.site != site) continue;
+    if (own.average_bits > 0) spec.plan.average_bits = own.average_bits;
+    if (own.clip > 0) spec.quantizer.clip = own.clip;
+  }
+  return spec;
+}
+
+int64_t layer_of_site(const std::string& site) {
+  constexpr std::string_view kPrefix = "layers.";
+  size_t at = kPrefix.size();
+  if (!site.starts_with(kPrefix)) return -1;
+  const int64_t layer = take_number(site, at);
+  const std::string tensor = site.substr(at);
+  const bool known = tensor == ".attn_in" || tensor == ".o_in" || tensor == ".mlp_in" ||
+                     tensor == ".down_in" || tensor == ".k" || tensor == ".v";
+  return known ? layer : -1;
+}
+
 void check_layers(const Recipe& recipe, int64_t count) {
+  for (const SiteSpec& spec : recipe.sites)
+    if (layer_of_site(spec.site) >= count)
+      throw_argument("recipe: sites: this model has {} layers, got '{}'", count, spec.site);
+
   for (const LayerSpec& spec : recipe.layers)
     for (const auto& [first, last] : parse_layer_range(spec.range, "layers"))
       if (last >= count)

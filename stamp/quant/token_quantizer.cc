@@ -73,10 +73,15 @@ struct TokenQuantizer::WidthCache {
   std::map<std::pair<int64_t, int64_t>, Widths> widths;
 };
 
-TokenQuantizer::TokenQuantizer(const TokenSpec& spec, std::vector<float> range2)
-    : spec_(spec), range2_(std::move(range2)), cache_(std::make_shared<WidthCache>()) {
+TokenQuantizer::TokenQuantizer(const TokenSpec& spec, std::vector<float> range2,
+                               std::shared_ptr<const KltBasis> basis)
+    : spec_(spec),
+      range2_(std::move(range2)),
+      basis_(std::move(basis)),
+      cache_(std::make_shared<WidthCache>()) {
   check(spec_, "token quantizer");
   transform_ = &sequence_transform(spec_.sequence.transform);
+  spec_.sequence.skip_tokens = std::max(0, spec_.sequence.skip_tokens);
 }
 
 TokenQuantizer::Widths TokenQuantizer::widths(int64_t tokens, int64_t sinks) const {
@@ -91,18 +96,22 @@ TokenQuantizer::Widths TokenQuantizer::widths(int64_t tokens, int64_t sinks) con
              std::make_shared<const std::vector<uint8_t>>(std::move(bits));
 }
 
+TransformParams TokenQuantizer::params(int64_t tokens) const {
+  return block_params(spec_, tokens, basis_);
+}
+
 void TokenQuantizer::apply_block(FloatView x, int64_t sinks, int64_t group) const {
   if (sinks == x.rows) return quantize_sinks(x, spec_.quantizer, group);
   const Widths bits = widths(x.rows, sinks);
-  const int levels = block_levels(spec_, x.rows);
+  const TransformParams own = params(x.rows);
   Matrix kept = Matrix::copy_of(x.rows_from(0, sinks));
   cover_sinks(x, sinks);
-  transform_->lifted ? haar_lift(x, levels) : transform_->forward(x, levels);
+  transform_->lifted ? haar_lift(x, own.levels) : transform_->forward(x, own);
   quantize_rows(x, spec_.quantizer, group, [&](int64_t i) {
-    const int64_t row = transform_->lifted ? haar_row(i, x.rows, levels) : i;
+    const int64_t row = transform_->lifted ? haar_row(i, x.rows, own.levels) : i;
     return (*bits)[static_cast<size_t>(row)];
   });
-  transform_->lifted ? haar_unlift(x, levels) : transform_->inverse(x, levels);
+  transform_->lifted ? haar_unlift(x, own.levels) : transform_->inverse(x, own);
   quantize_sinks(kept.view(), spec_.quantizer, group);
   put_back(kept, x);
 }
@@ -119,9 +128,11 @@ void TokenQuantizer::forward_only(FloatView x, int64_t position) const {
     if (block.sinks == block.count) continue;
     const FloatView rows = x.rows_from(block.first, block.count);
     cover_sinks(rows, block.sinks);
-    transform_->forward(rows, block_levels(spec_, rows.rows));
+    forward_block(rows);
   }
 }
+
+void TokenQuantizer::forward_block(FloatView x) const { transform_->forward(x, params(x.rows)); }
 
 void TokenQuantizer::transform_only(FloatView x, int64_t position) const {
   for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
@@ -129,8 +140,8 @@ void TokenQuantizer::transform_only(FloatView x, int64_t position) const {
     const FloatView rows = x.rows_from(block.first, block.count);
     const Matrix kept = Matrix::copy_of(rows.rows_from(0, block.sinks));
     cover_sinks(rows, block.sinks);
-    transform_->forward(rows, block_levels(spec_, rows.rows));
-    transform_->inverse(rows, block_levels(spec_, rows.rows));
+    transform_->forward(rows, params(rows.rows));
+    transform_->inverse(rows, params(rows.rows));
     put_back(kept, rows);
   }
 }

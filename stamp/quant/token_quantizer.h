@@ -36,9 +36,11 @@ struct FeatureMap;       // feature_map.h
 
 class TokenQuantizer {
  public:
-  /// `range2`: calibrated r_i^2 of one transform block (empty unless the plan is waterfill). Throws
+  /// `range2`: calibrated row costs of one transform block (empty unless the plan is waterfill),
+  /// `basis`: needed by klt. kDetectSinks is none here (see with_sinks()). Throws
   /// std::invalid_argument as check(Recipe).
-  TokenQuantizer(const TokenSpec& spec, std::vector<float> range2 = {});
+  TokenQuantizer(const TokenSpec& spec, std::vector<float> range2 = {},
+                 std::shared_ptr<const KltBasis> basis = nullptr);
 
   bool active() const { return spec_.bits < 16; }
   const TokenSpec& spec() const { return spec_; }
@@ -66,16 +68,20 @@ class TokenQuantizer {
   /// calibration; there sink rows are replaced by the first kept row.
   void transform_only(FloatView x, int64_t position = 0) const;
   void forward_only(FloatView x, int64_t position = 0) const;
+  /// x := L x for one block without sinks.
+  void forward_block(FloatView x) const;
   /// Bits that apply() spends on such a matrix.
   BitCount count_bits(int64_t tokens, int64_t cols, int64_t position = 0, int64_t group = 0) const;
 
  private:
   struct WidthCache;
+  TransformParams params(int64_t tokens) const;
   void apply_block(FloatView x, int64_t sinks, int64_t group) const;
 
   TokenSpec spec_;
   const SequenceTransform* transform_;
   std::vector<float> range2_;
+  std::shared_ptr<const KltBasis> basis_;
   std::shared_ptr<WidthCache> cache_;
 };
 

@@ -61,26 +61,10 @@ void check_problem(const Problem& problem) {
 /// Single rows, widths without gaps: the error is convex in each width, so the best next bit is
 /// always right.
 std::vector<int> greedy(const Problem& problem) {
-  struct Gain {
-    double value;
-    size_t row;
-    bool operator<(const Gain& other) const {
-      return value != other.value ? value < other.value : row > other.row;
-    }
-  };
   std::vector<int> bits(problem.bands.size(), problem.min_bits);
-  const auto gain = [&](size_t row) {
-    return Gain{problem.error(row, bits[row]) - problem.error(row, bits[row] + 1), row};
-  };
-  std::priority_queue<Gain> gains;
-  for (size_t row = 0; row < bits.size() && problem.min_bits < problem.max_bits; ++row)
-    gains.push(gain(row));
-  int64_t left = problem.budget - static_cast<int64_t>(bits.size()) * problem.min_bits;
-  for (; left > 0 && !gains.empty(); --left) {
-    const size_t row = gains.top().row;
-    gains.pop();
-    if (++bits[row] < problem.max_bits) gains.push(gain(row));
-  }
+  spend_bits(bits, problem.weight,
+             problem.budget - static_cast<int64_t>(bits.size()) * problem.min_bits,
+             problem.max_bits);
   return bits;
 }
 
@@ -118,6 +102,27 @@ std::vector<int> dynamic_program(const Problem& problem) {
 }
 
 }  // namespace
+
+void spend_bits(std::span<int> bits, std::span<const double> weight, int64_t budget, int max_bits) {
+  struct Gain {
+    double value;
+    size_t row;
+    bool operator<(const Gain& other) const {
+      return value != other.value ? value < other.value : row > other.row;
+    }
+  };
+  const auto gain = [&](size_t row) {
+    return Gain{weight[row] * (unit_error(bits[row]) - unit_error(bits[row] + 1)), row};
+  };
+  std::priority_queue<Gain> gains;
+  for (size_t row = 0; row < bits.size(); ++row)
+    if (bits[row] >= 2 && bits[row] < max_bits) gains.push(gain(row));
+  for (; budget > 0 && !gains.empty(); --budget) {
+    const size_t row = gains.top().row;
+    gains.pop();
+    if (++bits[row] < max_bits) gains.push(gain(row));
+  }
+}
 
 std::vector<int> waterfill(std::span<const Band> bands, std::span<const double> weight,
                            std::span<const double> energy, int64_t budget, int min_bits,

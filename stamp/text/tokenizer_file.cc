@@ -40,12 +40,11 @@ void check_bpe_options(const ConfigReader& model) {
 
 void read_bpe(const ConfigReader& root, const ConfigReader& model, TokenizerSpec& spec) {
   check_bpe_options(model);
-  spec.model = is_byte_level(root) ? TokenModel::kByteBpe : TokenModel::kCharacterBpe;
   spec.ignore_merges = flag(model, "ignore_merges");
   spec.byte_fallback = flag(model, "byte_fallback");
-  if (spec.byte_fallback != (spec.model == TokenModel::kCharacterBpe))
-    model.reject("byte_fallback",
-                 "supported is true without a ByteLevel pre-tokenizer, else false");
+  spec.model = spec.byte_fallback ? TokenModel::kCharacterBpe : TokenModel::kByteBpe;
+  if (spec.byte_fallback && is_byte_level(root))
+    model.reject("byte_fallback", "supported is false with a ByteLevel pre-tokenizer");
   const auto vocabulary = model.required(model.object("vocab"), "vocab");
   for (const auto& [token, id] : model.find("vocab")->items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > uint64_t{kMaxTokenId})

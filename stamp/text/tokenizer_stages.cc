@@ -72,10 +72,13 @@ void read_byte_level(const ConfigReader& root, TokenizerSpec& spec) {
     const std::string type = type_of(part);
     if (byte_level) part.reject("type", "nothing may follow ByteLevel");
     if (type == "Split") return read_split(part, spec);
+    if (type != "ByteLevel")
+      part.reject("type", "unsupported; supported are \"Split\" and \"ByteLevel\"");
     byte_level = true;
     if (flag(part, "add_prefix_space", true)) part.reject("add_prefix_space", "supported is false");
     if (flag(part, "use_regex", true)) spec.split_regexes.push_back(kByteLevelRegex);
   });
+  if (!byte_level) root.reject("pre_tokenizer", "expected one that ends with ByteLevel");
 }
 
 /// T5: WhitespaceSplit, then Metaspace. Gemma: a Split at blanks, which marks have replaced by
@@ -95,13 +98,13 @@ void read_marks(const ConfigReader& root, TokenizerSpec& spec) {
       spec.spaces = SpaceRule::kWords;
     } else {
       part.reject("type",
-                  "unsupported; supported are \"ByteLevel\" after \"Split\", "
+                  "unsupported; supported are "
                   "\"Metaspace\" after \"WhitespaceSplit\", and a \"Split\" at blanks "
                   "that U+2581 has replaced");
     }
   });
   if (spec.spaces == SpaceRule::kKeep)
-    root.reject("pre_tokenizer", "expected one that ends with ByteLevel or marks blanks");
+    root.reject("pre_tokenizer", "expected one that marks blanks");
 }
 
 void check_decoder(const ConfigReader& root, const TokenizerSpec& spec) {

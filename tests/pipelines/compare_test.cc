@@ -84,5 +84,20 @@ TEST(PaperGrid, HasEveryMethodUnderEveryTransform) {
   EXPECT_THROW(paper_grid(options), std::invalid_argument);
 }
 
+TEST(CompareGrid, SequencesMayNameTheirLevels) {
+  CompareOptions options;
+  options.features = {"hadamard"};
+  options.sequences = {"haar:3"};
+  const auto rows = compare_grid(options);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].recipe.activations.sequence.levels, 3);
+  EXPECT_EQ(rows[0].recipe.k.sequence.levels, 3);
+  EXPECT_EQ(rows[0].sequence, "haar:3");
+  for (const char* bad : {"haar:", "haar:x", "haar:0", "haar:3x", "fourier"}) {
+    options.sequences = {bad};
+    EXPECT_THROW(compare_grid(options), std::invalid_argument) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace stamp

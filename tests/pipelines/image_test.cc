@@ -9,6 +9,7 @@
 #include "stamp/io/safetensors.h"
 #include "stamp/pipelines/decode_image.h"
 #include "stamp/pipelines/image_bench.h"
+#include "stamp/pipelines/image_calibrate.h"
 #include "stamp/pipelines/image_compare.h"
 #include "stamp/pipelines/image_run.h"
 #include "tests/io/test_files.h"
@@ -134,7 +135,7 @@ TEST_F(SpoiledPipeline, WrongClasses) {
 
 TEST_F(SpoiledPipeline, ConfigsThatDoNotFitTheWeights) {
   change_json("transformer/config.json", {{"attention_head_dim", 16}});
-  EXPECT_HAS(error(), "expected shape");
+  EXPECT_HAS(error(), "cross_attention_dim");
   change_json("transformer/config.json", {{"attention_head_dim", 8}, {"num_layers", 2}});
   EXPECT_HAS(error(), "there is no tensor");
 }
@@ -183,6 +184,30 @@ TEST(ImageCompare, AnUnquantizedRecipeIsTheReference) {
   EXPECT_GT(result.rows[1].step_sqnr[0], 15);
   EXPECT_NE(to_text(result).find("fine"), std::string::npos);
   EXPECT_EQ(to_json(result).at("rows").size(), 2u);
+}
+
+TEST(ImageCalibrate, GathersEveryQuantizedInput) {
+  Recipe recipe;
+  recipe.name = "waterfilled";
+  recipe.feature = "hadamard";
+  recipe.activations.bits = 4;
+  recipe.activations.sequence.transform = "haar";
+  recipe.activations.plan = {.kind = "waterfill", .high_tokens = 8};
+  ImageOptions options = small_options();
+  const ImagePlan plan = plan_images(options);
+  EXPECT_HAS(runtime_error_of([&] { image_calibration(options, plan, recipe, {}, {}); }),
+             "needs calibration");
+  const TempDirectory dir;
+  const fs::path file = dir.path() / "statistics.safetensors";
+  const Calibration made = image_calibration(options, plan, recipe, file, {"ball"});
+  EXPECT_EQ(made.size(), 6u);  // one layer: q/k/v, output, cross q, cross output, up, down
+  for (const auto& [site, statistics] : made)
+    EXPECT_EQ(statistics.range2.size(), 24u) << site;  // tokens
+  const Calibration read = image_calibration(options, plan, recipe, file, {});
+  EXPECT_EQ(read.at("blocks.0.ff_in").range2, made.at("blocks.0.ff_in").range2);
+  options.recipe = recipe;
+  options.calibration = &read;
+  EXPECT_EQ(draw(options).size(), 1u);
 }
 
 TEST(ImageCompare, TheGridSpendsEqualBits) {

@@ -169,14 +169,25 @@ TEST(RowBits, WaterfillBeatsTwoLevelAtTheSameBudget) {
   }
 }
 
-TEST(RowBits, WaterfillIsConstantPerSubband) {
-  const TokenSpec spec = spec_of("waterfill");
-  for (const int64_t n : {300, 512, 1001}) {
-    const std::vector<uint8_t> bits = row_bits(spec, n, 1, falling(512));
-    ASSERT_EQ(static_cast<int64_t>(bits.size()), n);
-    for (const Band& band : sequence_transform("haar").bands(n, block_levels(spec, n))) {
-      for (int64_t i = band.first; i < band.first + band.count; ++i) {
-        EXPECT_EQ(bits[static_cast<size_t>(i)], bits[static_cast<size_t>(band.first)]);
+/// All but one sub-band have one width; the budget is spent to the last bit.
+TEST(RowBits, WaterfillSplitsOneSubbandAtMost) {
+  TokenSpec spec = spec_of("waterfill");
+  for (const int min_bits : {0, 2}) {
+    for (const double average : {3.1, 4.125, 5.77}) {
+      for (const int64_t n : {300, 512, 1001}) {
+        spec.plan.min_bits = min_bits;
+        spec.plan.average_bits = average;
+        const std::vector<uint8_t> bits = row_bits(spec, n, 1, falling(512));
+        ASSERT_EQ(static_cast<int64_t>(bits.size()), n);
+        EXPECT_EQ(total(bits), std::floor(average * static_cast<double>(n) + 1e-6) - 8);
+        int split = 0;
+        for (const Band& band : sequence_transform("haar").bands(n, block_levels(spec, n))) {
+          const auto begin = bits.begin() + band.first, end = begin + band.count;
+          EXPECT_TRUE(std::is_sorted(begin, end, std::greater<>()));
+          EXPECT_LE(*begin - *(end - 1), 1);
+          split += *begin != *(end - 1);
+        }
+        EXPECT_LE(split, 1) << min_bits << " " << average << " " << n;
       }
     }
   }

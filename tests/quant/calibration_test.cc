@@ -4,6 +4,7 @@
 
 #include "stamp/quant/sequence_transform.h"
 #include "tests/quant/matrices.h"
+#include "tests/quant/transform_params.h"
 
 namespace stamp {
 namespace {
@@ -18,7 +19,10 @@ TokenSpec spec_of(const std::string& transform, int skip = 0, int block = 0) {
 
 SiteStatistics collected(const TokenSpec& spec, const std::string& center,
                          std::vector<Matrix> windows, int64_t group = 0) {
-  SiteCollector collector(spec, center);
+  const bool klt = spec.sequence.transform == "klt";
+  SiteStatistics probed;
+  if (klt) probed.covariance = decaying_covariance(16);
+  SiteCollector collector(spec, center, probed);
   for (Matrix& window : windows) collector.add(window.view(), 0, group);
   return collector.finish();
 }
@@ -66,6 +70,22 @@ TEST(SiteCollector, CenteredRangesAreThoseOfCenteredTokens) {
     const SiteStatistics expected = collected(spec, "none", {centered});
     for (size_t i = 0; i < 60; ++i)
       EXPECT_NEAR(statistics.range2[i], expected.range2[i], 1e-3) << transform.name;
+  }
+}
+
+TEST(SiteCollector, RangesOfOtherThanOrthonormalRowsCountWhatTheirErrorsCost) {
+  const Matrix x = random_matrix(64, 24);
+  Matrix transformed = x;
+  const SequenceTransform& transform = sequence_transform("cdf97");
+  const int levels = auto_levels(transform, 64, 2);
+  transform.forward(transformed.view(), levels);
+  const std::vector<double> energies = inverse_column_energies(transform, 64, levels);
+  const SiteStatistics statistics = collected(spec_of("cdf97"), "none", {x});
+  for (int64_t i = 0; i < 64; ++i) {
+    const auto at = static_cast<size_t>(i);
+    EXPECT_NEAR(statistics.range2[at],
+                energies[at] * row_range2(transformed.view().row_span(i), {}),
+                1e-4 * statistics.range2[at]);
   }
 }
 

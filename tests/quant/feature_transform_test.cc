@@ -114,8 +114,9 @@ TEST(ApplyHadamard, RotatesBothSidesOfALinearLayerAway) {
 TEST(ApplyHadamard, RefusesPlansThatDoNotFit) {
   Matrix x = random_matrix(2, 10);
   EXPECT_THROW(apply_hadamard(x.view(), plan_hadamard(4)), std::invalid_argument);
-  EXPECT_THROW(apply_hadamard(x.view(), HadamardPlan{0, 1, ""}), std::invalid_argument);
-  EXPECT_THROW(apply_hadamard(x.view(), (HadamardPlan{10, 5, ""})), std::invalid_argument);
+  EXPECT_THROW(apply_hadamard(x.view(), HadamardPlan{.order = 0}), std::invalid_argument);
+  EXPECT_THROW(apply_hadamard(x.view(), (HadamardPlan{.order = 10, .odd = 5})),
+               std::invalid_argument);
 }
 
 }  // namespace

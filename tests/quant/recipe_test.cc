@@ -28,7 +28,7 @@ Json with(const std::string& pointer, const Json& value) {
 
 TEST(Recipe, EveryPresetRoundTripsAndNamesItself) {
   const std::vector<std::string> names = preset_names();
-  EXPECT_EQ(names.size(), 12u);
+  EXPECT_EQ(names.size(), 17u);
   for (const std::string& name : names) {
     const Recipe recipe = load_recipe(name);
     EXPECT_EQ(recipe.name, name);
@@ -183,6 +183,32 @@ TEST(Recipe, BadLayersAreNamed) {
       EXPECT_NE(complaint(with("/layers", Json::array({{{"range", "0"}, {key, bits}}}))).find(key),
                 std::string::npos)
           << key << bits;
+}
+
+TEST(Recipe, SitesDifferFromTheirLayer) {
+  Recipe recipe = load_recipe("w4a4kv4-stamp-wf");
+  recipe.v.plan.kind = "waterfill";
+  recipe.sites = {{.site = "layers.3.down_in", .average_bits = 5.5, .clip = 0.9},
+                  {.site = "layers.12.v", .average_bits = 3}};
+  EXPECT_EQ(to_json(recipe_from_json(to_json(recipe))), to_json(recipe));
+  EXPECT_EQ(spec_of_site(recipe, "layers.3.down_in").plan.average_bits, 5.5);
+  EXPECT_EQ(spec_of_site(recipe, "layers.3.down_in").quantizer.clip, 0.9);
+  EXPECT_EQ(spec_of_site(recipe, "layers.3.o_in").plan.average_bits, 0);
+  EXPECT_EQ(spec_of_site(recipe, "layers.12.v").plan.average_bits, 3);
+  EXPECT_EQ(spec_of_site(recipe, "layers.12.k").plan.kind, recipe.k.plan.kind);
+  EXPECT_NO_THROW(check_layers(recipe, 13));
+  EXPECT_THROW(check_layers(recipe, 12), std::invalid_argument);
+}
+
+TEST(Recipe, BadSitesAreNamed) {
+  const auto complaint_of = [](const char* site, const char* key, double value) {
+    return complaint(with("/sites", Json::array({{{"site", site}, {key, value}}})));
+  };
+  for (const char* site : {"", "layers.3", "layers.x.k", "layers.3.q", "layers.-1.k", "3.k"})
+    EXPECT_NE(complaint_of(site, "clip", 0.9).find("sites"), std::string::npos) << site;
+  EXPECT_NE(complaint_of("layers.0.o_in", "clip", 1.5).find("clip"), std::string::npos);
+  EXPECT_NE(complaint_of("layers.0.o_in", "clip", -1).find("clip"), std::string::npos);
+  EXPECT_NE(complaint_of("layers.0.o_in", "average_bits", 4).find("waterfill"), std::string::npos);
 }
 
 TEST(Recipe, TwoLevelInAShortBlockPointsToFraction) {

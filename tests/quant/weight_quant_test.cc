@@ -4,7 +4,6 @@
 
 #include "stamp/quant/row_quantizer.h"
 #include "stamp/quant/stored_weight.h"
-#include "stamp/quant/stored_weight.h"
 #include "tests/quant/matrices.h"
 
 namespace stamp {

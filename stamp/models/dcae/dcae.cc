@@ -124,10 +124,10 @@ class Dcae : public Autoencoder {
   PixelMap decode(PixelMap latent, ForwardContext& context) const override {
     PixelMap x;
     decoder_in_.forward({latent}, x);
+    observe(context, "dec_conv_in", x);
     if (config_.decoder_shortcut)
       add_rows(x.pixels.view(),
                dcae::repeat_channels(latent, x.channels() / latent.channels()).pixels.view());
-    observe(context, "dec_conv_in", x);
     for (size_t i = decoder_.size(); i-- > 0;) {
       for (const auto& block : decoder_[i]) block->forward(x, context);
       observe(context, fmt::format("dec_up_{}", i), x);

@@ -210,8 +210,7 @@ PixelMap Dit::forward(const PixelMap& latent, double timestep, const ImageCondit
   const PhaseScope scope(context.phases, Phase::kOther);
   DitWorkspace work;
   embed(latent, work, context);
-  const TimeEmbedding::Vectors time =
-      time_.forward(timestep * config_.timestep_scale, condition, context);
+  const TimeEmbedding::Vectors time = time_.forward(timestep, condition, context);
   for (size_t i = 0; i < layers_.size(); ++i)
     run_layer(i, time.modulation, condition, work, context);
   return finish(time.embedding, work, context);

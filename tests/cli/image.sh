@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Pictures from prompts: files, metadata, seeds, batches, one clear error for everything bad. Usage: image.sh PROGRAM
+# SOURCE_DIR
+set -euo pipefail
+program=$(realpath "$1")
+pipeline=$2/tests/data/oracles/pipe/pixart_words/ckpt
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+fail() { echo "image: $*"; exit 1; }
+draw() { "$program" image "$pipeline" "$@"; }
+small=(--steps 2 --size 16x24)
+# refuse CODE PART FLAGS...: fails with CODE and one line that holds PART
+refuse() {
+  local want=$1 part=$2 code=0
+  shift 2
+  draw "$@" > out.txt 2> err.txt || code=$?
+  [[ $code == "$want" ]] || fail "expected exit code $want of '$*', got $code: $(cat err.txt)"
+  grep -q -- "$part" err.txt || fail "expected '$part' of '$*', got: $(cat err.txt)"
+  [[ $(grep -c "^stamp:" err.txt) == 1 ]] || fail "expected one line of '$*', got: $(cat err.txt)"
+}
+
+draw "${small[@]}" --prompt "a red ball" --seed 3 --out a.png 2> err.txt > out.txt
+[[ $(cat out.txt) == a.png && -s a.png ]] || fail "a.png is not there"
+grep -q "memory about" err.txt || fail "no word about memory: $(cat err.txt)"
+grep -aq "a red ball" a.png || fail "the prompt is not in the picture's metadata"
+draw "${small[@]}" --prompt "a red ball" --seed 3 --out b.png > out.txt 2>&1
+cmp -s a.png b.png || fail "the same seed draws another picture"
+draw "${small[@]}" --prompt "a red ball" --seed 4 --out c.png > out.txt 2>&1
+cmp -s a.png c.png && fail "another seed draws the same picture"
+printf 'a red ball\r\n\nball\n' > prompts.txt
+draw "${small[@]}" --prompts prompts.txt --out d.jpg > out.txt 2>&1
+[[ -s d-0001.jpg && -s d-0002.jpg && ! -e d-0003.jpg ]] || fail "expected two pictures: $(ls)"
+draw "${small[@]}" --prompt x --dry-run --out e.png > out.txt 2>&1
+[[ ! -e e.png ]] || fail "--dry-run draws"
+
+refuse 2 "pass --prompt" --out x.png
+refuse 2 "x.bmp" --prompt a --out x.bmp
+refuse 1 "there is no folder" --prompt a --out no/x.png
+refuse 2 "width" --prompt a --size 15x24 --out x.png
+refuse 2 "--size" --prompt a --size big --out x.png
+refuse 2 "steps" --prompt a --steps 100000 --out x.png
+refuse 2 "UTF-8" --prompt $'\xff' --out x.png
+refuse 2 "neither a file nor a preset" --prompt a --recipe nothing --out x.png
+pipeline=$work/none
+refuse 1 "no such folder" --prompt a --out x.png
+pipeline=$2/demo/llm
+refuse 1 "model_index.json" --prompt a --out x.png
+[[ ! -e x.png ]] || fail "a refused run leaves a picture"
+echo "all as expected"
