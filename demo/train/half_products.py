@@ -12,8 +12,8 @@ OPERAND = [POINTER, LONG, FLAG, NUMBER]
 LIBRARY.hgemm.argtypes = [LONG] * 3 + OPERAND + OPERAND + [POINTER, LONG, FLAG]
 LIBRARY.cross_entropy.argtypes = [POINTER, LONG, LONG, POINTER, NUMBER]
 LIBRARY.cross_entropy.restype = ctypes.c_double
-LIBRARY.attention_forward.argtypes = [LONG] * 4 + [POINTER] * 5
-LIBRARY.attention_backward.argtypes = [LONG] * 4 + [POINTER] * 9
+LIBRARY.attention_forward.argtypes = [LONG] * 4 + [FLAG] + [POINTER] * 5
+LIBRARY.attention_backward.argtypes = [LONG] * 4 + [FLAG] + [POINTER] * 9
 
 
 def pointers(*tensors):
@@ -55,14 +55,15 @@ class Linear(torch.autograd.Function):
 
 
 class Attention(torch.autograd.Function):
-    """Causal: q, k, v [batch, heads, length, 64] (k and v fewer) -> [batch, length, heads, 64]."""
+    """q, k, v [batch, heads, length, 64] (k and v fewer) -> [batch, length, heads, 64]."""
 
     @staticmethod
-    def forward(ctx, q, k, v):
+    def forward(ctx, q, k, v, causal):
         batch, heads, length, size = q.shape
         out, log_sums = torch.empty(batch, length, heads, size), torch.empty(batch, heads, length)
-        LIBRARY.attention_forward(batch, heads, k.shape[1], length,
+        LIBRARY.attention_forward(batch, heads, k.shape[1], length, causal,
                                   *pointers(q, k, v, out, log_sums))
+        ctx.causal = causal
         ctx.save_for_backward(q, k, v, out, log_sums)
         return out
 
@@ -71,9 +72,9 @@ class Attention(torch.autograd.Function):
         q, k, v = ctx.saved_tensors[:3]
         gradient = gradient.contiguous()
         result = tuple(torch.empty_like(x) for x in (q, k, v))
-        LIBRARY.attention_backward(q.shape[0], q.shape[1], k.shape[1], q.shape[2],
+        LIBRARY.attention_backward(q.shape[0], q.shape[1], k.shape[1], q.shape[2], ctx.causal,
                                    *pointers(*ctx.saved_tensors, gradient, *result))
-        return result
+        return *result, None
 
 
 class HeadLoss(torch.autograd.Function):

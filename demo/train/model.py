@@ -80,7 +80,8 @@ class Model:
             w = lambda part: p[f"model.layers.{i}.{part}.weight"]  # noqa: E731
             qkv = torch.cat([w(f"self_attn.{name}_proj") for name in "qkv"])
             q, k, v = split_heads_c(Linear.apply(h, qkv), cos, sin, batch, length)
-            y = Linear.apply(Attention.apply(q, k, v).view(-1, HEADS * HEAD), w("self_attn.o_proj"))
+            mixed = Attention.apply(q, k, v, True).view(-1, HEADS * HEAD)
+            y = Linear.apply(mixed, w("self_attn.o_proj"))
             x, h = add_norm_c(x, y, w("post_attention_layernorm"))
             y = swiglu_c(Linear.apply(h, torch.cat((w("mlp.gate_proj"), w("mlp.up_proj")))))
             after = LAST_NORM if i == LAYERS - 1 else f"model.layers.{i + 1}.input_layernorm.weight"

@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices, Adam for the embedding and the norms."""
+"""Muon for the hidden matrices, Adam for embeddings, tables, outputs, norms and biases."""
 import torch
 
 from half_products import product
@@ -9,6 +9,7 @@ EMBEDDING_RATE, NORM_RATE = 2e-3, 2e-3
 POLYNOMIALS = ((8.2872, -23.5959, 17.3004), (4.1071, -2.9478, 0.5448),
                (3.9487, -2.9089, 0.5518), (3.3184, -2.4885, 0.5100))
 SCALES = (16.0, 16.0)
+NOT_HIDDEN = ("embed_tokens", "shared", "table", "relative_attention_bias", "proj_out")
 
 
 def orthogonalise(g):
@@ -21,7 +22,7 @@ def orthogonalise(g):
 
 
 def is_muon(name, parameter):
-    return parameter.dim() == 2 and "embed" not in name
+    return parameter.dim() == 2 and not any(part in name for part in NOT_HIDDEN)
 
 
 def new_state(parameters):

@@ -1,4 +1,4 @@
-// Causal attention with grouped key/value heads, forward and backward, head size 64.
+// Attention (causal or full) with grouped key/value heads, forward and backward, head size 64.
 // q: [batch][heads][length][64]; k, v: [batch][kv_heads][length][64]; out:
 // [batch][length][heads][64].
 #include <vector>
@@ -105,7 +105,7 @@ void scatter(const float* x, long width, int queries, long keys, const uint16_t*
 
 }  // namespace
 
-extern "C" void attention_forward(long batch, long heads, long kv_heads, long length,
+extern "C" void attention_forward(long batch, long heads, long kv_heads, long length, int causal,
                                   const float* q, const float* k, const float* v, float* out,
                                   float* log_sums) {
   long group = heads / kv_heads, width = padded(length);
@@ -123,11 +123,12 @@ extern "C" void attention_forward(long batch, long heads, long kv_heads, long le
       for (long h = first; h < first + group; ++h)
         for (long i = 0; i < length; i += kRows) {
           int rows = (int)std::min<long>(kRows, length - i);
-          long used = padded(i + rows), base = (b * heads + h) * length + i;
+          long used = causal ? padded(i + rows) : width, base = (b * heads + h) * length + i;
           scores(q + base * kSize, kSize, rows, kScale, keys, used, panel, s.data(), width);
           float sums[kRows];
           for (int r = 0; r < rows; ++r)
-            log_sums[base + r] = softmax_row(s.data() + r * width, i + r + 1, used, sums + r);
+            log_sums[base + r] =
+                softmax_row(s.data() + r * width, causal ? i + r + 1 : length, used, sums + r);
           mix(s.data(), width, rows, values, used, panel, tile);
           for (int r = 0; r < rows; ++r)
             for (int c = 0; c < kSize; ++c)
@@ -137,7 +138,7 @@ extern "C" void attention_forward(long batch, long heads, long kv_heads, long le
   }
 }
 
-extern "C" void attention_backward(long batch, long heads, long kv_heads, long length,
+extern "C" void attention_backward(long batch, long heads, long kv_heads, long length, int causal,
                                    const float* q, const float* k, const float* v, const float* out,
                                    const float* log_sums, const float* gradient, float* q_gradient,
                                    float* k_gradient, float* v_gradient) {
@@ -161,21 +162,22 @@ extern "C" void attention_backward(long batch, long heads, long kv_heads, long l
       for (long h = first; h < first + group; ++h)
         for (long start = 0; start < length; start += kBlock) {
           int queries = (int)std::min<long>(kBlock, length - start);
-          long used = padded(start + queries), base = (b * heads + h) * length + start;
+          long valid = causal ? start + queries : length;
+          long used = padded(valid), base = (b * heads + h) * length + start;
           const float* g = gradient + ((b * length + start) * heads + h) * kSize;
           const float* o = out + ((b * length + start) * heads + h) * kSize;
           for (int i = 0; i < queries; i += kRows) {
             int rows = std::min(kRows, queries - i);
             float *pi = p.data() + i * width, *di = d.data() + i * width;
-            long seen = padded(start + i + rows);
+            long seen = causal ? padded(start + i + rows) : used;
             scores(q + (base + i) * kSize, kSize, rows, kScale, keys, seen, panel, pi, width);
             scores(g + i * pitch, pitch, rows, up, values, seen, panel, di, width);
             for (int r = 0; r < rows; ++r) {
               float delta = 0;
               for (int c = 0; c < kSize; ++c)
                 delta += g[(i + r) * pitch + c] * o[(i + r) * pitch + c];
-              gradient_row(pi + r * width, di + r * width, start + i + r + 1, used,
-                           log_sums[base + i + r], delta * up);
+              gradient_row(pi + r * width, di + r * width, causal ? start + i + r + 1 : length,
+                           used, log_sums[base + i + r], delta * up);
             }
             mix(di, width, rows, keys, seen, panel, tile);
             for (int c = 0; c < rows * kSize; ++c)
@@ -183,8 +185,8 @@ extern "C" void attention_backward(long batch, long heads, long kv_heads, long l
           }
           pack_b({q + base * kSize, kSize, 1}, 0, queries, 0, kScale, q_packed.data());
           pack_b({g, pitch, 1}, 0, queries, 0, up, g_packed.data());
-          scatter(d.data(), width, queries, start + queries, q_packed.data(), down, panel, dk);
-          scatter(p.data(), width, queries, start + queries, g_packed.data(), down, panel, dv);
+          scatter(d.data(), width, queries, valid, q_packed.data(), down, panel, dk);
+          scatter(p.data(), width, queries, valid, g_packed.data(), down, panel, dv);
         }
     }
   }
