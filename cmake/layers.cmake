@@ -34,7 +34,9 @@ function(stamp_tests layer)
   add_executable(test_${layer} ${sources})
   target_link_libraries(test_${layer} PRIVATE stamp_${layer} GTest::gtest_main)
   target_compile_definitions(test_${layer} PRIVATE STAMP_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  gtest_discover_tests(test_${layer} PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+  # Tests run side by side: threads that spin while they wait would keep the others from running.
+  gtest_discover_tests(test_${layer}
+                       PROPERTIES TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60)
 endfunction()
 
 # stamp_object_tests(ISA...): checks of the compiled kernels. Only a release build without sanitizers

@@ -124,7 +124,11 @@ void WorkDirectory::publish(bool replace) {
     rename_folder(content_, out_);
   }
   fs::remove_all(replaced);
-  fs::remove_all(folder_);
+  // Gone at once: a folder that lacks its journal would look like other work in the way.
+  const fs::path removed = out_.string() + ".removed";
+  fs::remove_all(removed);
+  rename_folder(folder_, removed);
+  fs::remove_all(removed);
 }
 
 }  // namespace stamp
