@@ -77,7 +77,7 @@ struct SmoothingSpec {
   bool all_inputs = false;  // also where no norm precedes: inputs of o_proj and down_proj
 };
 
-/// Widths of some layers that differ from the rest.
+/// Widths of some layers that differ from the rest; plans raise high_bits to them.
 struct LayerSpec {
   std::string range;                                // "0-1,15"
   int activation_bits = 0, k_bits = 0, v_bits = 0;  // 2..8, or 16; 0: as the recipe says

@@ -1,4 +1,5 @@
 // Layers that differ from the rest of a recipe.
+#include <algorithm>
 #include <charconv>
 
 #include "stamp/core/error.h"
@@ -25,8 +26,11 @@ bool covers(const std::string& range, int64_t layer) {
   return false;
 }
 
-void replace(int& bits, int other) {
-  if (other != 0) bits = other;
+/// Wide rows are never narrower than the rest.
+void replace_bits(TokenSpec& spec, int bits) {
+  if (bits == 0) return;
+  spec.bits = bits;
+  if (bits <= 8) spec.plan.high_bits = std::max(spec.plan.high_bits, bits);
 }
 
 }  // namespace
@@ -55,9 +59,9 @@ Recipe recipe_for_layer(const Recipe& recipe, int64_t layer) {
   own.layers.clear();
   for (const LayerSpec& spec : recipe.layers) {
     if (!covers(spec.range, layer)) continue;
-    replace(own.activations.bits, spec.activation_bits);
-    replace(own.k.bits, spec.k_bits);
-    replace(own.v.bits, spec.v_bits);
+    replace_bits(own.activations, spec.activation_bits);
+    replace_bits(own.k, spec.k_bits);
+    replace_bits(own.v, spec.v_bits);
   }
   return own;
 }

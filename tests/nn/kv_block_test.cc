@@ -95,6 +95,17 @@ TEST(KvBlock, FourBitsAndTwoRowsOfEightTake4125) {
   EXPECT_EQ(bits.average_with_scales(), 4.5);
 }
 
+TEST(KvBlock, PresetsTakeHalfABitBeyondTheirWidth) {
+  for (const auto& [name, width] :
+       {std::pair("kv4", 4), std::pair("kv3", 3), std::pair("kv2", 2), std::pair("w4a4kv4", 4),
+        std::pair("w4a4kv4-stamp", 4), std::pair("w4a8kv4-stamp", 4)}) {
+    const Recipe recipe = load_recipe(name);
+    const KvHeadLayout layout = make_kv_layout(recipe.k, recipe.v, 64, 64);
+    EXPECT_EQ(layout.count_bits().average(), width + 0.125) << name;
+    EXPECT_EQ(layout.count_bits().average_with_scales(), width + 0.5) << name;
+  }
+}
+
 TEST(KvLayout, SaysWhatItDoesNotCover) {
   EXPECT_FALSE(kv_packable(TokenQuantizer(kv_spec(4, "dct")), 64));
   EXPECT_FALSE(kv_packable(TokenQuantizer(kv_spec(4, "wht")), 64));

@@ -152,6 +152,8 @@ TEST(Recipe, LayersReplaceWidths) {
   const auto widths = [&](int64_t layer) {
     const Recipe own = recipe_for_layer(recipe, layer);
     EXPECT_TRUE(own.layers.empty());
+    EXPECT_NO_THROW(check(own));
+    EXPECT_EQ(own.k.plan.high_bits, std::max(own.k.bits, recipe.k.plan.high_bits));
     return std::array{own.activations.bits, own.k.bits, own.v.bits};
   };
   EXPECT_EQ(widths(0), (std::array{16, 8, 16}));
