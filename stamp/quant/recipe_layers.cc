@@ -26,11 +26,8 @@ bool covers(const std::string& range, int64_t layer) {
   return false;
 }
 
-/// Wide rows are never narrower than the rest.
-void replace_bits(TokenSpec& spec, int bits) {
-  if (bits == 0) return;
-  spec.bits = bits;
-  if (bits <= 8) spec.plan.high_bits = std::max(spec.plan.high_bits, bits);
+void replace(int& bits, int other) {
+  if (other != 0) bits = other;
 }
 
 }  // namespace
@@ -59,10 +56,12 @@ Recipe recipe_for_layer(const Recipe& recipe, int64_t layer) {
   own.layers.clear();
   for (const LayerSpec& spec : recipe.layers) {
     if (!covers(spec.range, layer)) continue;
-    replace_bits(own.activations, spec.activation_bits);
-    replace_bits(own.k, spec.k_bits);
-    replace_bits(own.v, spec.v_bits);
+    replace(own.activations.bits, spec.activation_bits);
+    replace(own.k.bits, spec.k_bits);
+    replace(own.v.bits, spec.v_bits);
   }
+  for (TokenSpec* spec : std::initializer_list<TokenSpec*>{&own.activations, &own.k, &own.v})
+    if (spec->bits <= 8) spec->plan.high_bits = std::max(spec->plan.high_bits, spec->bits);
   return own;
 }
 

@@ -2,7 +2,7 @@
 # Conversations from scripts: flags, standard input, the kept cache, missing templates. Usage: chat.sh PROGRAM SOURCE_DIR
 set -euo pipefail
 program=$(realpath "$1")
-source_dir=$2
+source_dir=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

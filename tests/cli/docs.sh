@@ -2,7 +2,7 @@
 # Runs every command of the shell blocks in docs/cli.md. Usage: docs.sh PROGRAM SOURCE_DIR
 set -euo pipefail
 program=$(realpath "$1")
-source_dir=$2
+source_dir=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ln -s "$source_dir/demo" "$work/demo"

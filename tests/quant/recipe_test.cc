@@ -214,7 +214,7 @@ TEST(Recipe, BadSitesAreNamed) {
 }
 
 TEST(Recipe, TwoLevelInAShortBlockPointsToFraction) {
-  EXPECT_NE(complaint(with("/k/plan/kind", "two_level")).find("fraction"), std::string::npos);
+  EXPECT_NE(complaint(with("/k/plan/high_tokens", 64)).find("fraction"), std::string::npos);
   EXPECT_NE(complaint(with("/activations/sequence/block_tokens", 64)).find("fraction"),
             std::string::npos);
   EXPECT_EQ(complaint(with("/activations/sequence/block_tokens", 128)), "");
