@@ -22,7 +22,8 @@ def shapes():
         result[f"{dense}DenseReluDense.wi_0.weight"] = (TEXT_HIDDEN, TEXT_WIDTH)
         result[f"{dense}DenseReluDense.wi_1.weight"] = (TEXT_HIDDEN, TEXT_WIDTH)
         result[f"{dense}DenseReluDense.wo.weight"] = (TEXT_WIDTH, TEXT_HIDDEN)
-        result[f"{attention}layer_norm.weight"] = result[f"{dense}layer_norm.weight"] = (TEXT_WIDTH,)
+        for layer in (attention, dense):
+            result[f"{layer}layer_norm.weight"] = (TEXT_WIDTH,)
     return result
 
 

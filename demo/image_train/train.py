@@ -146,7 +146,8 @@ class Leader:
         self.means = values.clone() if self.means is None else self.means.lerp(values, 0.02)
         self.count += BATCH
         if step % 20 == 0:
-            speed, self.logged, self.count = self.count / (time.time() - self.logged), time.time(), 0
+            speed = self.count / (time.time() - self.logged)
+            self.logged, self.count = time.time(), 0
             print(f"{time.strftime('%H:%M:%S')} step {step} loss {self.means[0]:.4f} "
                   f"plain {self.means[1]:.4f} {speed:.1f} pictures/s", flush=True)
         if time.time() - self.saved > SAVE_SECONDS:

@@ -94,11 +94,16 @@ modulate_c, add_c, add_modulate_c, gelu_c, split_heads_c = (
     torch.compile(f, dynamic=False) for f in (modulate, add, add_modulate, gelu, split_heads))
 
 
+def bias_of(p, name):
+    """A key's bias changes no attention; its gradient would be rounding noise."""
+    bias = p[f"{name}.bias"]
+    return bias.detach() if "to_k" in name else bias
+
+
 def denoise(p, latents, times, text, mask):
     """The noise in `latents` [batch, 4, 32, 32]; text [batch, length, TEXT_WIDTH], mask 0 or 1."""
     w = lambda name: p[f"{name}.weight"]  # noqa: E731
-    # a key's bias changes no attention: its gradient would be rounding noise
-    b = lambda name: p[f"{name}.bias"].detach() if "to_k" in name else p[f"{name}.bias"]  # noqa: E731
+    b = lambda name: bias_of(p, name)     # noqa: E731
     linear = lambda h, name: F.linear(h, w(name), b(name))  # noqa: E731
     product = lambda h, name: Linear.apply(h.view(-1, h.shape[-1]), w(name))  # noqa: E731
     batch = latents.shape[0]

@@ -27,11 +27,11 @@ CONFIG = {
 BATCH, SAVE_SECONDS = 8, 120
 MUON_RATE, ADAM_RATE, WARMUP = 0.02, 2e-3, 100
 CROP, CROPS_UNTIL = 64, 0.7  # squares cut out of the pictures, for so much of the schedule
-EDGE_WEIGHT, KL_WEIGHT = 2.0, 2e-4
+EDGE_WEIGHT, KL_WEIGHT = 2.0, 1e-5
 
 
 class Muon(torch.optim.Optimizer):
-    """For convolutions, as matrices of the output channels' weights; equal shapes in one batch."""
+    """For weights as matrices, one row per output channel; those of equal shape in one batch."""
 
     def __init__(self, parameters):
         super().__init__(parameters, {"lr": MUON_RATE})
@@ -60,9 +60,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def new_optimizers(vae):
-    inner = [p for n, p in vae.named_parameters() if p.dim() > 1 and "conv_out" not in n]
-    rest = [p for p in vae.parameters() if all(p is not q for q in inner)]
-    return Muon(inner), torch.optim.Adam(rest, lr=ADAM_RATE, betas=(0.9, 0.98))
+    matrices, vectors = ([p for p in vae.parameters() if (p.dim() > 1) == wanted]
+                         for wanted in (True, False))
+    return Muon(matrices), torch.optim.Adam(vectors, lr=ADAM_RATE, betas=(0.9, 0.98))
 
 
 def random_picture(generator, names):
@@ -99,7 +99,8 @@ def losses(vae, x):
     posterior = vae.encode(x).latent_dist
     y = vae.decode(posterior.sample()).sample
     edge = sum(F.l1_loss(a, b) for a, b in zip(edges(y), edges(x)))
-    return F.l1_loss(y, x), edge, posterior.kl().mean() / posterior.mean[0].numel()
+    pixel = F.l1_loss(y, x) + F.mse_loss(y, x)
+    return pixel, edge, posterior.kl().mean() / posterior.mean[0].numel()
 
 
 def write_sheet(vae, path):
