@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 WIDTHS = (4, 3, 2)
 BLOCK, HEAD_DIM = 64, 64
+MIN_BITS = 2  # of waterfill: groups of 32 leave it nothing to share out there
 BUDGET = 0.5  # scales, zero points and wide rows
 SINK = 0.01   # more than a sink row costs in a window of 1024 tokens; it comes once in a sequence
 # What --tune found. Rows of a block that get one bit more; per width the clip ratio of that cache and of groups of 32.
@@ -42,7 +43,7 @@ class Cache:
     def plan(self, bits):
         rows, high_bits = self.wide or (1, 8)
         kind = "two_level" if self.wide else "waterfill" if self.waterfill else "uniform"
-        return {"kind": kind, "high_tokens": rows, "high_bits": high_bits, "min_bits": 2,
+        return {"kind": kind, "high_tokens": rows, "high_bits": high_bits, "min_bits": MIN_BITS,
                 "average_bits": bits + BUDGET - self.scale_bits() if self.waterfill else 0}  # fmt: skip
 
     def spec(self, bits):
@@ -76,7 +77,9 @@ def plans(cache, bits):
     wide = (1, 8) if cache.group == 32 else eight_bits(bits)
     haar = replace(cache, haar=True)
     more = [] if cache.group == 32 else [replace(haar, wide=(WIDE_ROWS, bits + 1))]
-    return [cache, replace(cache, wide=wide), replace(haar, wide=wide), *more, replace(haar, waterfill=True)]
+    if cache.group > 32 or bits > MIN_BITS:
+        more.append(replace(haar, waterfill=True))
+    return [cache, replace(cache, wide=wide), replace(haar, wide=wide), *more]
 
 
 def tuned(bits):

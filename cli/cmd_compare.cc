@@ -37,7 +37,9 @@ void apply_paper_preset(CLI::App& app, Flags& flags) {
   const auto given = [&](const char* flag) { return app.count(flag) > 0; };
   o.paper = true;
   if (!given("--feature")) o.features = {"rtn", "smoothquant", "quarot", "flatquant"};
-  if (!given("--sequence")) o.sequences = {"none", "haar", "dct", "wht"};
+  if (!given("--sequence")) o.sequences = {"none", "haar:3", "dct", "wht", "klt"};
+  if (!given("--weights")) flags.weights = {4};
+  if (!given("--kv")) flags.kv = {4};
   if (!given("--context")) o.context = 2048;
   if (!given("--bos")) flags.bos = "first";
 }

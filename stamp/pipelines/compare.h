@@ -31,8 +31,8 @@ struct CompareOptions {
   std::vector<BitSetting> bits = {{4, 4, 4}};
   /// Presets or recipe files measured instead of the grid; the first one is the baseline.
   std::vector<std::string> recipes;
-  /// The paper's grid instead: `features` name presets paper-NAME, haar has J = 3, K and V are
-  /// transformed over the whole window (METHODS 12).
+  /// The paper's grid instead: `features` name presets paper-NAME, K and V are transformed
+  /// over the whole window.
   bool paper = false;
   int high_tokens = 64;
   std::string center = "none";

@@ -11,7 +11,6 @@
 namespace stamp {
 namespace {
 
-constexpr int kPaperLevels = 3;
 constexpr int kSkip = 1;  // attention sink of decoder models (STAMP section 1)
 
 struct Sequence {
@@ -72,15 +71,23 @@ Recipe make_recipe(const BitSetting& bits, const std::string& feature, const std
   return recipe;
 }
 
+Recipe with_bits(Recipe recipe, const BitSetting& bits) {
+  recipe.name += fmt::format("-w{}a{}kv{}", bits.weights, bits.activations, bits.kv);
+  recipe.weights.bits = bits.weights;
+  recipe.activations.bits = bits.activations;
+  recipe.k.bits = recipe.v.bits = bits.kv;
+  return recipe;
+}
+
 /// `recipe` with L over the whole window, or without L.
 Recipe with_sequence(Recipe recipe, const std::string& sequence, const std::string& plan,
                      const CompareOptions& options) {
-  const std::string transform = sequence == "none" ? "identity" : sequence;
+  const auto [transform, levels] = parse_sequence(sequence);
   const bool identity = transform == "identity";
   for (TokenSpec* spec :
        std::initializer_list<TokenSpec*>{&recipe.activations, &recipe.k, &recipe.v}) {
     spec->sequence = {.transform = transform,
-                      .levels = transform == "haar" ? kPaperLevels : 0,
+                      .levels = levels,
                       .skip_tokens = identity ? 0 : kSkip};
     spec->plan = {.kind = plan, .high_tokens = options.high_tokens + (identity ? kSkip : 0)};
   }
@@ -135,22 +142,23 @@ std::vector<CompareRow> compare_grid(const CompareOptions& options) {
 
 std::vector<CompareRow> paper_grid(const CompareOptions& options) {
   std::vector<CompareRow> rows;
-  for (const std::string& method : options.features) {
-    const Recipe base = load_recipe("paper-" + method);
-    const auto add = [&](const std::string& sequence, const std::string& plan) {
-      rows.push_back({.recipe = with_sequence(base, sequence, plan, options),
-                      .feature = method,
-                      .sequence = sequence,
-                      .plan = plan,
-                      .weight_bits = base.weights.bits,
-                      .activation_bits = base.activations.bits,
-                      .kv_bits = base.k.bits});
-    };
-    for (const std::string& sequence : options.sequences) {
-      if (sequence == "none") add("none", "uniform");
-      for (const std::string& plan : options.plans) add(sequence, plan);
+  for (const BitSetting& bits : options.bits)
+    for (const std::string& method : options.features) {
+      const Recipe base = with_bits(load_recipe("paper-" + method), bits);
+      const auto add = [&](const std::string& sequence, const std::string& plan) {
+        rows.push_back({.recipe = with_sequence(base, sequence, plan, options),
+                        .feature = method,
+                        .sequence = sequence,
+                        .plan = plan,
+                        .weight_bits = bits.weights,
+                        .activation_bits = bits.activations,
+                        .kv_bits = bits.kv});
+      };
+      for (const std::string& sequence : options.sequences) {
+        if (sequence == "none") add("none", "uniform");
+        for (const std::string& plan : options.plans) add(sequence, plan);
+      }
     }
-  }
   return rows;
 }
 

@@ -21,7 +21,8 @@ std::vector<Recipe> rivals(const TuneOptions& options, const Recipe& recipe,
   const auto weights = [](const Recipe& of) { return to_json(of)["weights"]; };
   for (const std::string& name : preset_names()) {
     Recipe preset = load_recipe(name);
-    if (preset.activations.bits <= recipe.activations.bits && weights(preset) == weights(recipe))
+    if (preset.activations.bits <= recipe.activations.bits && weights(preset) == weights(recipe) &&
+        !preset.needs_learning())
       result.push_back(std::move(preset));
   }
   return result;

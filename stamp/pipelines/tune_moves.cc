@@ -9,14 +9,20 @@
 namespace stamp {
 namespace {
 
-/// The average of `fraction`: one row of 32 at high_bits.
-double fraction_bits(const TokenSpec& spec) {
-  return spec.bits + (spec.plan.high_bits - spec.bits) / 32.0;
-}
-
 void fill(TokenSpec& spec, double average_bits) {
   spec.plan.kind = "waterfill";
   spec.plan.average_bits = average_bits;
+}
+
+/// Plans of about an eighth of a bit beyond `spec.bits`.
+void set_kv_plan(TokenSpec& spec, const std::string& kind) {
+  spec.plan.kind = kind;
+  spec.plan.high_bits = 8;  // `fraction` has one such row of 32
+  if (kind == "waterfill") fill(spec, spec.bits + 0.125);
+  if (kind == "two_level") {
+    spec.plan.high_tokens = 8;
+    spec.plan.high_bits = spec.bits + 1;
+  }
 }
 
 void set_kv_transform(TokenSpec& spec, const std::string& transform) {
@@ -51,14 +57,13 @@ Group kv_moves(const char* name, KvSpec& (*part)(Recipe&)) {
   Group group;
   for (const char* rotation : {"none", "head"})
     for (const char* transform : {"identity", "haar"})
-      for (const char* plan : {"fraction", "waterfill"})
+      for (const char* plan : {"fraction", "two_level", "waterfill"})
         group.push_back({fmt::format("{}: rotation {}, {}, {}", name, rotation, transform, plan),
                          [=](Recipe& r) {
                            KvSpec& spec = part(r);
                            spec.rotation = rotation;
                            set_kv_transform(spec, transform);
-                           spec.plan.kind = plan;
-                           if (spec.plan.kind == "waterfill") fill(spec, fraction_bits(spec));
+                           set_kv_plan(spec, plan);
                          }});
   return group;
 }

@@ -62,17 +62,24 @@ TEST(Compare, UnknownNamesAreErrors) {
 TEST(PaperGrid, HasEveryMethodUnderEveryTransform) {
   CompareOptions options{
       .features = {"rtn", "smoothquant", "quarot", "flatquant", "vidit-q", "svdquant"},
-      .sequences = {"none", "haar", "dct", "wht"},
+      .sequences = {"none", "haar:3", "dct", "wht"},
+      .bits = {{4, 4, 4}, {4, 3, 2}},
       .paper = true};
   const auto rows = paper_grid(options);
-  ASSERT_EQ(rows.size(), 6u * 5u);
+  ASSERT_EQ(rows.size(), 2u * 6u * 5u);
   for (const CompareRow& row : rows) {
     const Recipe& recipe = row.recipe;
     EXPECT_EQ(recipe.kv_block, 0) << recipe.name;
-    EXPECT_EQ(recipe.activations.bits, 4);
+    const bool narrow = &row >= &rows[30];
+    EXPECT_EQ(recipe.activations.bits, narrow ? 3 : 4);
+    EXPECT_EQ(recipe.k.bits, narrow ? 2 : 4);
+    EXPECT_EQ(recipe.weights.bits, 4);
     for (const TokenSpec& spec : {recipe.activations, TokenSpec(recipe.k), TokenSpec(recipe.v)}) {
-      EXPECT_EQ(spec.sequence.transform, row.sequence == "none" ? "identity" : row.sequence);
-      EXPECT_EQ(spec.sequence.levels, row.sequence == "haar" ? 3 : 0);
+      const bool haar = row.sequence == "haar:3";
+      EXPECT_EQ(spec.sequence.transform, row.sequence == "none" ? "identity"
+                                         : haar                 ? "haar"
+                                                                : row.sequence);
+      EXPECT_EQ(spec.sequence.levels, haar ? 3 : 0);
       if (row.plan == "uniform") continue;
       // With L the sink is one row more, without L one more token is protected.
       EXPECT_EQ(spec.plan.high_tokens + spec.sequence.skip_tokens, 65);

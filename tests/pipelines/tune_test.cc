@@ -57,6 +57,7 @@ TEST(Tune, FindsARecipeWithinItsBudgetAndWritesIt) {
   const TinyModel model("tune");
   TuneOptions options = options_of(model);
   options.text = model.path() / "heldout.txt";
+  options.rivals = {"w4a4kv4"};
   const Tuning tuning = tune(options);
   EXPECT_LE(tuning.activation_bits, 4.25 + 1e-6);
   EXPECT_FALSE(tuning.partial);
