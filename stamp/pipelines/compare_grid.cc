@@ -86,9 +86,8 @@ Recipe with_sequence(Recipe recipe, const std::string& sequence, const std::stri
   const bool identity = transform == "identity";
   for (TokenSpec* spec :
        std::initializer_list<TokenSpec*>{&recipe.activations, &recipe.k, &recipe.v}) {
-    spec->sequence = {.transform = transform,
-                      .levels = levels,
-                      .skip_tokens = identity ? 0 : kSkip};
+    spec->sequence = {
+        .transform = transform, .levels = levels, .skip_tokens = identity ? 0 : kSkip};
     spec->plan = {.kind = plan, .high_tokens = options.high_tokens + (identity ? kSkip : 0)};
   }
   recipe.kv_block = 0;
