@@ -152,6 +152,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("--bos", flags->bos, "which windows start with BOS")
       ->check(CLI::IsMember({"every", "first"}))
       ->capture_default_str();
+  add_execution(app, options.execution);
   app.add_option("--site", options.report_site,
                  "input drawn in the report (layers.N.attn_in, ...)");
   app.add_option("--out", flags->report, "write a self-contained HTML report");

@@ -135,7 +135,7 @@ Comparison compare(const CompareOptions& options) {
     const auto model = make_model(source, {.recipe = row.recipe,
                                            .calibration = &calibration,
                                            .codes = &weights.codes,
-                                           .execution = Execution::kSimulated});
+                                           .execution = options.execution});
     ScoreResult scored =
         score_windows(*model, cache, windows,
                       {.causal_run = result.causal_run,
@@ -150,6 +150,7 @@ Comparison compare(const CompareOptions& options) {
     if (result.causal_run % transform_run(row.recipe, options.context) == 0)
       row.causal = std::move(scored.causal);
     row.bits = average_bits(*model, options.context);
+    row.simulated = model->simulated();
     for (std::string& note : model->notes())
       if (std::find(result.notes.begin(), result.notes.end(), note) == result.notes.end())
         result.notes.push_back(std::move(note));

@@ -36,6 +36,7 @@ struct CompareOptions {
   bool paper = false;
   int high_tokens = 64;
   std::string center = "none";
+  Execution execution = Execution::kSimulated;  // the figures are the same, integers are faster
   int64_t context = 1024;
   int64_t max_windows = 0;
   bool bos_every_window = true;
@@ -49,6 +50,7 @@ struct CompareRow {
   /// The place in the grid; of a listed recipe only `feature` is filled in.
   std::string feature, sequence, plan;
   int weight_bits = 16, activation_bits = 16, kv_bits = 16;
+  bool simulated = true;  // quantized products in fp32 (of K and V: Comparison::notes)
   Scores scores;
   AverageBits bits;
   /// Share of the gap between "none" (same feature, bits and plan family) and the unquantized model

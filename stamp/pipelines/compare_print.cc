@@ -98,9 +98,11 @@ std::string list_text(const Comparison& comparison) {
 std::string to_text(const Comparison& comparison) {
   const CompareOptions& options = comparison.options;
   std::string text = fmt::format(
-      "{} on {}: {} windows of {} tokens, simulated quantization, fp32 compute\n"
+      "{} on {}: {} windows of {} tokens, {}, fp32 compute\n"
       "machine: {}; commit {}\nunquantized perplexity {:.3f}\n",
       comparison.model_name, comparison.text_name, comparison.windows, options.context,
+      options.execution == Execution::kSimulated ? "simulated quantization"
+                                                 : "integers where the recipe allows",
       comparison.machine, comparison.commit, comparison.perplexity_reference);
   if (options.paper) text += paper_text(comparison);
   text += options.recipes.empty() ? grid_text(comparison) : list_text(comparison);
@@ -126,6 +128,7 @@ Json to_json(const Comparison& comparison) {
                     {"activation_average_bits_with_scales", row.bits.activations_with_scales},
                     {"kv_average_bits", row.bits.kv},
                     {"kv_average_bits_with_scales", row.bits.kv_with_scales},
+                    {"simulated", row.simulated},
                     {"scores", scores_to_json(row.scores)},
                     {"gap_closed_perplexity", finite_or_null(row.gap_closed_perplexity)},
                     {"gap_closed_kl", finite_or_null(row.gap_closed_kl)},
@@ -135,7 +138,7 @@ Json to_json(const Comparison& comparison) {
                     {"kl_difference", {row.kl_difference, row.kl_low, row.kl_high}},
                     {"linear_sqnr_db", linears_to_json(row.linears)}});
   return {{"kind", "compare"},
-          {"simulated", true},
+          {"simulated", comparison.options.execution == Execution::kSimulated},
           {"model", comparison.model_name},
           {"text", comparison.text_name},
           {"context", comparison.options.context},
