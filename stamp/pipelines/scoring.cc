@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <numeric>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
@@ -88,6 +90,15 @@ WindowResult score_window(const Model& model, ReferenceCache& reference, size_t 
   result.hidden.add(expected->view(), hidden.view());
   result.errors = std::move(observer.errors);
   return result;
+}
+
+/// Tokens of one run of the transform: those that a row mixes.
+int64_t mixed_tokens(const TokenSpec& spec, int64_t context) {
+  if (spec.bits == 16) return 1;
+  const SequenceSpec& sequence = spec.sequence;
+  const int64_t block =
+      sequence.block_tokens > 0 ? std::min<int64_t>(sequence.block_tokens, context) : context;
+  return sequence_transform(sequence.transform).run_length(block, block_params(spec, block));
 }
 
 }  // namespace
@@ -191,17 +202,11 @@ ScoreResult score_windows(const Model& model, ReferenceCache& reference,
 }
 
 int64_t transform_run(const Recipe& recipe, int64_t context) {
-  const TokenSpec& spec = recipe.activations;
-  int64_t run = 1;
-  if (spec.bits < 16) {
-    const int64_t block = spec.sequence.block_tokens > 0
-                              ? std::min<int64_t>(spec.sequence.block_tokens, context)
-                              : context;
-    const SequenceTransform& transform = sequence_transform(spec.sequence.transform);
-    run = transform.run_length(block, block_params(spec, block));
-  }
-  const bool kv_mixes = recipe.kv_block == 0 && (recipe.k.bits < 16 || recipe.v.bits < 16);
-  return kv_mixes ? context : run;
+  int64_t run = mixed_tokens(recipe.activations, context);
+  if (recipe.kv_block != 0) return run;  // closed blocks hold the past only
+  for (const TokenSpec* spec : std::initializer_list<const TokenSpec*>{&recipe.k, &recipe.v})
+    run = std::lcm(run, mixed_tokens(*spec, context));
+  return std::min(run, context);
 }
 
 }  // namespace stamp

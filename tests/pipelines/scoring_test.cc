@@ -104,7 +104,40 @@ TEST(TransformRun, IsOneWhereNothingMixesTokens) {
   recipe.activations = {};
   recipe.k.bits = 4;
   recipe.kv_block = 0;
+  EXPECT_EQ(transform_run(recipe, 1024), 1);
+  recipe.k.sequence.transform = "haar";
+  recipe.k.sequence.levels = 3;
+  EXPECT_EQ(transform_run(recipe, 1024), 8);
+  recipe.v.bits = 4;
+  recipe.v.sequence.transform = "wht";
   EXPECT_EQ(transform_run(recipe, 1024), 1024);
+  recipe.kv_block = 64;
+  EXPECT_EQ(transform_run(recipe, 1024), 1);
+}
+
+TEST_F(Scoring, TokensThatCloseARunDependOnThePastOnly) {
+  Recipe recipe = quantized();
+  recipe.kv_block = 0;
+  recipe.k.bits = recipe.v.bits = 3;
+  recipe.k.sequence = recipe.v.sequence = {.transform = "haar", .levels = 2, .skip_tokens = 1};
+  recipe.k.plan = recipe.v.plan = {.kind = "two_level", .high_tokens = 16};
+  const auto model = make_model(source, {.recipe = recipe});
+  const int64_t run = transform_run(recipe, 64), vocabulary = source->config().vocab_size;
+  ASSERT_EQ(run, 8);
+  const auto logits_of = [&](const std::vector<int32_t>& ids) {
+    KvCache cache = model->make_cache(64);
+    ForwardContext context;
+    const Matrix hidden = model->forward(ids, cache, context);
+    Matrix logits(hidden.rows(), vocabulary);
+    model->logits(hidden.view(), logits.view(), context);
+    return logits;
+  };
+  std::vector<int32_t> ids = windows[0];
+  const Matrix before = logits_of(ids);
+  for (size_t t = 40; t < ids.size(); ++t) ids[t] = static_cast<int32_t>((ids[t] + 1) % vocabulary);
+  const Matrix after = logits_of(ids);
+  for (int64_t t = run - 1; t < 40; t += run)
+    for (int64_t j = 0; j < vocabulary; ++j) EXPECT_EQ(before(t, j), after(t, j)) << t;
 }
 
 }  // namespace
