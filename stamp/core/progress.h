@@ -26,6 +26,11 @@ class Progress {
   bool terminal_, shown_ = false;
 };
 
+/// Handlers with SA_ONSTACK interrupt the calling thread on a stack of their own from now on.
+/// Without it they can corrupt the heap: kernels that oneDNN generates use the stack pointer as an
+/// ordinary register. Programs with handlers of their own call it in their main thread.
+void use_signal_stack();
+
 /// Makes the first SIGINT or SIGTERM set a flag instead of ending the process; a second one ends
 /// it.
 void catch_interrupts();
