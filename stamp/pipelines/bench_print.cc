@@ -39,6 +39,18 @@ double gemm_gops(const BenchSide& side) {
   return seconds > 0 ? side.prefill_operations * passes / seconds * 1e-9 : 0;
 }
 
+/// GB/s: what the probe read, or, where that is more, what linears read while they decoded.
+double best_read_rate(const BenchResult& result) {
+  double best = spread_of(result.read_bandwidth).high;
+  for (const BenchSide& side : result.sides) {
+    const double seconds = side.decode_phases.seconds(Phase::kGemm);
+    const auto tokens = static_cast<double>(side.decode_seconds.size());
+    if (seconds > 0)
+      best = std::max(best, static_cast<double>(side.weight_bytes) * tokens / seconds * 1e-9);
+  }
+  return best;
+}
+
 /// What decoding would reach if reading took all the time, in tokens/s.
 double decode_bound(const BenchSide& side, double bandwidth) {
   return bandwidth * 1e9 / static_cast<double>(side.weight_bytes + side.cache_bytes);
@@ -145,7 +157,7 @@ std::string describe_peak(const DotPeak& peak) {
 }  // namespace
 
 Json to_json(const BenchResult& result, const BenchOptions& options) {
-  const double bandwidth = spread_of(result.read_bandwidth).high;
+  const double bandwidth = best_read_rate(result);
   Json sides = Json::array(), linears = Json::array();
   for (const BenchSide& side : result.sides)
     sides.push_back(side_to_json(side, options, bandwidth));
@@ -173,7 +185,7 @@ Json to_json(const BenchResult& result, const BenchOptions& options) {
 }
 
 std::string to_text(const BenchResult& result, const BenchOptions& options) {
-  const double bandwidth = spread_of(result.read_bandwidth).high;
+  const double bandwidth = best_read_rate(result);
   std::string text;
   for (const BenchSide& side : result.sides) {
     text += fmt::format("{}, recipe {}{}, output head of {} bits\n",
