@@ -31,20 +31,23 @@ std::string facts(const Comparison& c) {
 }
 
 std::string header(const Comparison& c) {
+  const bool simulated = c.options.execution == Execution::kSimulated;
   std::string html = "<h1>What STaMP changes for " +
                      escape(c.model_name.empty() ? "this model" : c.model_name) +
-                     "</h1>\n<p><span class=\"badge\">Simulated quantization</span></p>\n";
+                     "</h1>\n<p><span class=\"badge\">" +
+                     (simulated ? "Simulated quantization" : "Integer products") + "</span></p>\n";
   if (c.partial) {
     html +=
         "<p class=\"banner\" role=\"status\"><b>Partial result.</b> The run was interrupted: rows "
         "or windows are missing.</p>\n";
   }
   html += "<p class=\"lead\">" + summary(c) + "</p>\n";
-  return html +
-         "<p>Simulated: every value is rounded exactly as its integer code would be, the "
-         "arithmetic is fp32. "
-         "The figures are about quality, not speed.</p>\n" +
-         facts(c);
+  return html + "<p>" +
+         (simulated ? "Simulated: every value is rounded exactly as its integer code would be, the "
+                      "arithmetic is fp32. "
+                    : "Products of quantized linears run on integers; K and V that span the window "
+                      "are simulated. ") +
+         "The figures are about quality, not speed.</p>\n" + facts(c);
 }
 
 std::string methods() {

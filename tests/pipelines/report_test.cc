@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <limits>
-#include <regex>
+#include <optional>
+#include <set>
 
 #include "stamp/pipelines/svg.h"
 #include "tests/pipelines/sample_comparison.h"
@@ -14,25 +16,55 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 
 bool is_void(const std::string& tag) { return tag == "meta" || tag == "br"; }
 
+struct Tag {
+  bool closing = false, empty = false;
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> attributes;
+};
+
+/// The tag that begins at html[at]; nothing where it is malformed.
+std::optional<Tag> read_tag(const std::string& html, size_t at) {
+  const auto is = [&](const char* characters) {
+    return at < html.size() && std::string_view(characters).find(html[at]) != std::string::npos;
+  };
+  const auto word = [&] {
+    std::string text;
+    while (at < html.size() && (std::isalnum(static_cast<unsigned char>(html[at])) || is("-:_")))
+      text += html[at++];
+    return text;
+  };
+  Tag tag;
+  ++at;
+  if (is("/")) tag.closing = true, ++at;
+  tag.name = word();
+  while (is(" \n")) {
+    while (is(" \n")) ++at;
+    const std::string name = word();
+    if (name.empty()) break;
+    const size_t end = html.find('"', at + 2);
+    if (html.compare(at, 2, "=\"") != 0 || end == std::string::npos) return {};
+    tag.attributes.emplace_back(name, html.substr(at + 2, end - at - 2));
+    if (tag.attributes.back().second.find_first_of("<>") != std::string::npos) return {};
+    at = end + 1;
+  }
+  if (is("/")) tag.empty = true, ++at;
+  if (tag.name.empty() || !is(">")) return {};
+  return tag;
+}
+
 /// Every tag is closed in order, attributes are quoted; returns what is wrong, empty when nothing
 /// is.
 std::string markup_error(const std::string& html) {
-  static const std::regex kTag(
-      R"re(<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\s+[\w:-]+="[^"<>]*")*)\s*(/?)>)re");
   std::vector<std::string> open;
   size_t at = html.find('>') + 1;  // past the doctype
   for (at = html.find('<', at); at != std::string::npos; at = html.find('<', at + 1)) {
-    std::smatch match;
-    const std::string rest = html.substr(at, 4096 + html.find('>', at) - at);
-    if (!std::regex_search(rest, match, kTag, std::regex_constants::match_continuous)) {
-      return "bad tag " + rest.substr(0, 60);
-    }
-    const std::string tag = match[2];
-    if (match[1] == "/") {
-      if (open.empty() || open.back() != tag) return "unexpected </" + tag + ">";
+    const auto tag = read_tag(html, at);
+    if (!tag) return "bad tag " + html.substr(at, 60);
+    if (tag->closing) {
+      if (open.empty() || open.back() != tag->name) return "unexpected </" + tag->name + ">";
       open.pop_back();
-    } else if (match[4] != "/" && !is_void(tag)) {
-      open.push_back(tag);
+    } else if (!tag->empty && !is_void(tag->name)) {
+      open.push_back(tag->name);
     }
   }
   return open.empty() ? "" : "not closed: " + open.back();
@@ -40,11 +72,15 @@ std::string markup_error(const std::string& html) {
 
 /// Values of geometry attributes that hold something other than numbers and path letters.
 std::string geometry_error(const std::string& html) {
-  static const std::regex kGeometry(R"re( (?:x|y|x1|x2|y1|y2|cx|cy|r|width|height|d)="([^"]*)")re");
-  for (std::sregex_iterator it(html.begin(), html.end(), kGeometry), end; it != end; ++it) {
-    const std::string value = (*it)[1];
-    if (value.empty() || value.find_first_not_of("0123456789.- MLhvlz") != std::string::npos)
-      return (*it)[0];
+  const std::set<std::string> geometry = {"x",  "y",  "x1", "x2",    "y1",     "y2",
+                                          "cx", "cy", "r",  "width", "height", "d"};
+  for (size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
+    const auto tag = read_tag(html, at);
+    if (!tag) continue;
+    for (const auto& [name, value] : tag->attributes)
+      if (geometry.contains(name) &&
+          (value.empty() || value.find_first_not_of("0123456789.- MLhvlz") != std::string::npos))
+        return name + "=" + value;
   }
   return "";
 }
