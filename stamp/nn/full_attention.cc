@@ -8,6 +8,7 @@
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
+#include "stamp/nn/integer_attention.h"
 
 namespace stamp {
 namespace {
@@ -28,6 +29,8 @@ void check_shapes(ConstFloatView q, ConstFloatView k, ConstFloatView v, const Fu
   if ((!o.key_bias.empty() && static_cast<int64_t>(o.key_bias.size()) != k.rows) ||
       (biased && (o.relative_bias.rows != o.heads || o.relative_bias.cols != q.rows + k.rows - 1)))
     throw_argument("attention: biases do not fit {} queries and {} keys", q.rows, k.rows);
+  if (o.eight_bits && (o.soft_cap > 0 || !o.key_bias.empty() || biased || o.causal))
+    throw_argument("attention: 8-bit operands go without biases, cap and causality");
 }
 
 /// Keys of each kv head, transposed tile by tile: head, tile, [head_dim, kKeys].
@@ -149,6 +152,7 @@ void attend(const Work& work) {
 void full_attention(ConstFloatView q, ConstFloatView k, ConstFloatView v,
                     const FullAttention& options, FloatView out) {
   check_shapes(q, k, v, options, out);
+  if (options.eight_bits) return integer_attention(q, k, v, options, out);
   const KeyTiles keys(k, options);
   const int64_t tiles = (q.rows + kQueries - 1) / kQueries;
   parallel_for(options.heads * tiles, [&](int64_t i) {

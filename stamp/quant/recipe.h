@@ -104,7 +104,8 @@ struct Recipe {
   std::string center =
       "none";  // none, static (calibrated channel means), auto (per layer by calibration)
   KvSpec k, v;
-  int attention_bits = 16;           // operands of attention over quantized K and V: 8 or 16
+  int attention_bits = 16;           // operands of attention over quantized K and V: 8 or 16; in
+                                     // image models 8: of self-attention, 16: none is quantized
   int kv_block = 64;                 // tokens of a closed KV block; 0: the whole sequence (paper)
   std::vector<LayerSpec> layers;     // later entries win
   std::vector<SiteSpec> sites;       // after `layers`

@@ -93,6 +93,7 @@ class KvKernels : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override { ASSERT_TRUE(has_isa(GetParam())); }
   const KernelTable& kernel() const { return kernels_of(GetParam()); }
+  const KernelTable& spec() const { return kernels_of(Isa::kScalar); }
 };
 
 TEST_P(KvKernels, ScoresAreTheInverseTransformOfScaledSums) {
@@ -266,6 +267,61 @@ TEST_P(KvKernels, SoftmaxRunsOverTiles) {
     EXPECT_TRUE(std::isnan(scores[3]));
     EXPECT_TRUE(std::isnan(sum[0]));
     EXPECT_FALSE(std::isnan(scores[4]));
+  }
+}
+
+TEST_P(KvKernels, SoftmaxOfColumns) {
+  Rng rng(6);
+  for (const int64_t m : {1, 2, 3, 4, 61, 128}) {
+    const auto rows = static_cast<size_t>(m);
+    std::vector<float> peak(64, -std::numeric_limits<float>::infinity()), sum(64), shrink(64);
+    std::vector<float> weight(64), want_peak = peak, want_sum = sum, want_shrink = sum;
+    std::vector<float> want_weight = sum, column_scale = normals(rng, 64);
+    for (float& scale : column_scale) scale = 0.01f * std::abs(scale);
+    column_scale[5] = 0;
+    for (int tile = 0; tile < 3; ++tile) {
+      std::vector<int32_t> acc(rows * 64);
+      for (int32_t& value : acc) value = static_cast<int32_t>(rng.below(200000)) - 100000;
+      std::vector<int32_t> same = acc;
+      std::vector<float> scale = normals(rng, rows), offset = normals(rng, rows);
+      for (float& value : scale) value *= 0.01f;
+      const size_t bytes_of_codes = (rows + 3) / 4 * 256;
+      std::vector<uint8_t> codes(bytes_of_codes + 1, 77), want(bytes_of_codes + 1, 77);
+      kernel().softmax_columns(acc.data(), m, scale.data(), offset.data(), column_scale.data(),
+                               codes.data(), peak.data(), sum.data(), shrink.data(), weight.data());
+      spec().softmax_columns(same.data(), m, scale.data(), offset.data(), column_scale.data(),
+                             want.data(), want_peak.data(), want_sum.data(), want_shrink.data(),
+                             want_weight.data());
+      EXPECT_EQ(codes.back(), 77);
+      for (size_t i = 0; i < codes.size(); ++i)
+        ASSERT_LE(std::abs(int{codes[i]} - int{want[i]}), 1) << m << " rows, byte " << i;
+      for (size_t j = 0; j < 64; ++j) {
+        ASSERT_NEAR(peak[j], want_peak[j], 1e-5 * std::abs(want_peak[j]) + 1e-6);
+        ASSERT_NEAR(shrink[j], want_shrink[j], 1e-4);
+        ASSERT_NEAR(weight[j], want_weight[j], 1e-4);
+        ASSERT_NEAR(sum[j], want_sum[j], 0.01 * want_sum[j]);
+      }
+    }
+  }
+}
+
+TEST_P(KvKernels, ColumnsAreScaledAndAdded) {
+  Rng rng(7);
+  for (const int64_t m : {1, 7, 72}) {
+    const auto size = static_cast<size_t>(m) * 64;
+    std::vector<int32_t> acc(size);
+    for (int32_t& value : acc) value = static_cast<int32_t>(rng.below(20000)) - 10000;
+    const std::vector<float> scale = normals(rng, static_cast<size_t>(m)),
+                             before = normals(rng, size);
+    const std::vector<float> shrink = normals(rng, 64), weight = normals(rng, 64);
+    std::vector<float> out = before;
+    kernel().add_columns(acc.data(), m, scale.data(), shrink.data(), weight.data(), out.data());
+    for (size_t i = 0; i < size; ++i) {
+      const size_t j = i % 64;
+      const double kept = double{shrink[j]} * before[i];
+      const double added = double{weight[j]} * scale[i / 64] * acc[i];
+      ASSERT_NEAR(out[i], kept + added, 1e-6 * (std::abs(kept) + std::abs(added)));
+    }
   }
 }
 

@@ -95,5 +95,55 @@ TEST(FullAttention, RefusesWhatDoesNotFit) {
   EXPECT_THROW(run(good, Matrix(3, 4)), std::invalid_argument);
 }
 
+/// dB of the definition over what 8-bit operands change.
+double eight_bit_sqnr(int64_t queries, int64_t keys, FullAttention o, float key_offset) {
+  const Matrix q = random_matrix(queries, o.heads * o.head_dim, 1);
+  Matrix k = random_matrix(keys, o.kv_heads * o.head_dim, 2);
+  const Matrix v = random_matrix(keys, o.kv_heads * o.head_dim, 3);
+  for (int64_t i = 0; i < k.size(); ++i) k.data()[i] += key_offset;
+  Matrix out(queries, q.cols());
+  o.eight_bits = true;
+  full_attention(q.view(), k.view(), v.view(), o, out.view());
+  const Matrix want = naive(q, k, v, o);
+  double signal = 0, noise = 0;
+  for (int64_t i = 0; i < out.size(); ++i) {
+    signal += double{want.data()[i]} * want.data()[i];
+    noise += std::pow(double{want.data()[i]} - out.data()[i], 2);
+  }
+  return 10 * std::log10(signal / noise);
+}
+
+TEST(FullAttention, EightBitOperandsStayClose) {
+  for (const auto& [queries, keys] :
+       {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 130}, {64, 256}})
+    for (const int64_t head_dim : {3, 72, 130})
+      EXPECT_GT(eight_bit_sqnr(queries, keys,
+                               {.heads = 4,
+                                .kv_heads = 2,
+                                .head_dim = head_dim,
+                                .scale = 1 / std::sqrt(static_cast<float>(head_dim))},
+                               0.0f),
+                35)
+          << queries << " queries, " << keys << " keys of " << head_dim;
+}
+
+TEST(FullAttention, EightBitOperandsDoNotSeeWhatAllKeysShare) {
+  const FullAttention o{.heads = 2, .kv_heads = 2, .head_dim = 16, .scale = 0.25f};
+  EXPECT_GT(eight_bit_sqnr(60, 300, o, 50.0f), 35);
+}
+
+TEST(FullAttention, EightBitOperandsOfPeakedScores) {
+  const FullAttention o{.heads = 2, .kv_heads = 2, .head_dim = 16, .scale = 4.0f};
+  EXPECT_GT(eight_bit_sqnr(60, 300, o, 0.0f), 20);
+}
+
+TEST(FullAttention, EightBitOperandsGoWithoutBiases) {
+  const Matrix x = random_matrix(4, 8, 1);
+  Matrix out(4, 8);
+  const FullAttention o{
+      .heads = 1, .kv_heads = 1, .head_dim = 8, .causal = true, .eight_bits = true};
+  EXPECT_THROW(full_attention(x.view(), x.view(), x.view(), o, out.view()), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace stamp

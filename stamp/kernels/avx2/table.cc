@@ -10,6 +10,7 @@
 #include "stamp/kernels/simd/clip_error.inl"
 #include "stamp/kernels/simd/elementwise.inl"
 #include "stamp/kernels/simd/running_softmax.inl"
+#include "stamp/kernels/simd/softmax_columns.inl"
 #include "stamp/kernels/simd/gemm.inl"
 #include "stamp/kernels/simd/gemv.inl"
 #include "stamp/kernels/simd/panel.inl"
@@ -62,6 +63,8 @@ constinit const KernelTable kAvx2Kernels = {
     .scale_f16 = scale_f16,
     .running_softmax = running_softmax,
     .kv_values = kv_values,
+    .softmax_columns = softmax_columns,
+    .add_columns = add_columns,
 };
 
 }  // namespace stamp

@@ -135,6 +135,8 @@ constinit const KernelTable kScalarKernels = {
     .scale_f16 = scale_f16,
     .running_softmax = running_softmax,
     .kv_values = kv_values,
+    .softmax_columns = softmax_columns,
+    .add_columns = add_columns,
 };
 
 }  // namespace stamp

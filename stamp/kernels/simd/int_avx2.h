@@ -25,6 +25,8 @@ inline Int low_nibbles(Int x) { return _mm256_and_si256(x, _mm256_set1_epi8(15))
 inline Int high_nibbles(Int x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
 inline Int add_16(Int x, Int y) { return _mm256_add_epi16(x, y); }
 inline Int add_32(Int x, Int y) { return _mm256_add_epi32(x, y); }
+/// The lower half of each lane, moved up.
+inline Int upper_half(Int x) { return _mm256_slli_epi32(x, 16); }
 /// Sums of two neighbouring products of unsigned and signed bytes, saturated to 16 bits.
 inline Int multiply_pairs_8(Int u, Int s) { return _mm256_maddubs_epi16(u, s); }
 /// Sums of two neighbouring products of 16-bit lanes, in 32 bits.

@@ -23,6 +23,7 @@ inline Int low_nibbles(Int x) { return _mm512_and_si512(x, _mm512_set1_epi8(15))
 inline Int high_nibbles(Int x) { return low_nibbles(_mm512_srli_epi16(x, 4)); }
 inline Int add_16(Int x, Int y) { return _mm512_add_epi16(x, y); }
 inline Int add_32(Int x, Int y) { return _mm512_add_epi32(x, y); }
+inline Int upper_half(Int x) { return _mm512_slli_epi32(x, 16); }
 inline Int multiply_pairs_8(Int u, Int s) { return _mm512_maddubs_epi16(u, s); }
 inline Int multiply_pairs_16(Int x, Int y) { return _mm512_madd_epi16(x, y); }
 inline Int ones_16() { return _mm512_set1_epi16(1); }

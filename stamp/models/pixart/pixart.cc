@@ -83,7 +83,8 @@ class PixArt : public Dit {
                      {.heads = config_.heads,
                       .kv_heads = config_.heads,
                       .head_dim = config_.head_dim,
-                      .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))},
+                      .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim)),
+                      .eight_bits = recipe_.attention_bits == 8},
                      work.input.view());
     }
     work.branch.reshape(work.x.rows(), work.x.cols());
