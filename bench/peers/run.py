@@ -59,6 +59,8 @@ def from_stamp(printed, case):
         linear = next(l for l in printed["linears"] if case.row.startswith("linear {}x{}->{} ".format(*l["shape"])))
         return {"seconds": linear["seconds"], "dot_peak": printed["dot_peak"], **facts}
     side = printed["sides"][0]
+    if "step_seconds" in side:  # of an image model
+        return {"seconds": side["step_seconds"], "sides": printed["sides"], **facts}
     part = side[case.row.split()[0]]
     return {"seconds": part["seconds"], "side": side, "dot_peak": printed["dot_peak"],
             "read_gb_per_second": printed["read_gb_per_second"], **facts}  # fmt: skip
@@ -102,7 +104,7 @@ def measure_rounds(cases, options, results):
             seconds = sorted(printed["seconds"])
             entry["rates"].append(case.amount / seconds[len(seconds) // 2])
             entry["peak_rss_bytes"] = max(entry["peak_rss_bytes"], printed["peak_rss_bytes"])
-            print(f"round {index + 1}: {case.name}: {entry['rates'][-1]:.1f} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
+            print(f"round {index + 1}: {case.name}: {entry['rates'][-1]:.4g} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 
 
 def describe_machine(results, options):

@@ -31,6 +31,19 @@ def install_torch(python):
         pip(python, TORCH[:1])
 
 
+def make_torch_environment(venv, packages):
+    """Python of an environment with PyTorch and `packages`."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    if not installed(python, "torch"):
+        install_torch(python)
+    missing = [package for package in packages if not installed(python, package)]
+    if missing:
+        pip(python, missing)
+    return python
+
+
 def make_environment(venv, torch_python, engines):
     """(python of llama.cpp and OpenVINO, python of PyTorch), with what `engines` need."""
     python = venv / "bin" / "python"

@@ -14,10 +14,11 @@ def cell(value, digits=None):
     return f"{value:.{(0 if value >= 100 else 1) if digits is None else digits}f}"
 
 
-def spread(result):
+def spread(result, digits=None):
     if not result or not result["rates"]:
         return "-"
-    return f"{cell(rate(result))} ({cell(min(result['rates']))}-{cell(max(result['rates']))})"
+    shown = [cell(value, digits) for value in (rate(result), min(result["rates"]), max(result["rates"]))]
+    return "{} ({}-{})".format(*shown)
 
 
 def markdown(header, rows):

@@ -7,6 +7,7 @@
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
 #include "stamp/core/rng.h"
+#include "stamp/core/version.h"
 #include "stamp/io/temporary_directory.h"
 #include "stamp/pipelines/denoise.h"
 #include "stamp/pipelines/synthetic_transformer.h"
@@ -135,7 +136,9 @@ Json to_json(const ImageBenchResult& result, const ImageBenchOptions& options) {
                      {"phases", phases},
                      {"weight_bytes", side.weight_bytes}});
   }
-  return {{"shape", options.shape},
+  return {{"kind", "bench"},
+          {"commit", build_commit()},
+          {"shape", options.shape},
           {"tokens", result.tokens},
           {"peak_rss_bytes", result.peak_rss_bytes},
           {"partial", result.partial},

@@ -28,7 +28,7 @@ Json with(const std::string& pointer, const Json& value) {
 
 TEST(Recipe, EveryPresetRoundTripsAndNamesItself) {
   const std::vector<std::string> names = preset_names();
-  EXPECT_EQ(names.size(), 17u);
+  EXPECT_EQ(names.size(), 18u);
   for (const std::string& name : names) {
     const Recipe recipe = load_recipe(name);
     EXPECT_EQ(recipe.name, name);
