@@ -72,16 +72,24 @@ std::vector<BitSetting> bit_settings(const Flags& flags) {
   return settings;
 }
 
-void run_images(Flags& flags) {
+constexpr int64_t kReportPictures = 4;
+
+void run_images(CLI::App& app, Flags& flags) {
   ImageCompareOptions options{.image = flags.image.options,
                               .recipes = flags.options.recipes,
-                              .high_tokens = flags.options.high_tokens,
+                              .grid = {.high_tokens = flags.options.high_tokens},
+                              .cache = flags.options.cache,
                               .calibration_prompts = flags.image.calibration_prompts,
                               .teacher_prompts = flags.teacher_prompts};
+  if (app.count("--feature") > 0) options.grid.features = flags.options.features;
+  if (app.count("--weights") > 0) options.grid.weights = flags.weights;
+  if (app.count("--activations") > 0) options.grid.activations = flags.activations;
+  if (!flags.report.empty()) options.pictures = kReportPictures;
   options.image.pipeline = flags.options.model;
   options.image.compute = usable_compute(options.image.compute);
   const ImageComparison comparison = compare_images(options);
   const Json json = to_json(comparison);
+  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(comparison));
   if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
   print_result(flags.json, json, to_text(comparison));
 }
@@ -90,7 +98,7 @@ void run(CLI::App& app, Flags& flags) {
   if (flags.preset == "paper-lvm" ||
       std::filesystem::exists(flags.options.model / "model_index.json")) {
     finish_image_flags(flags.image);
-    return run_images(flags);
+    return run_images(app, flags);
   }
   if (flags.preset == "ablations") return run_ablation_preset(app, flags);
   if (flags.preset == "demo") apply_demo_preset(app, flags);
@@ -126,8 +134,10 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
   app.add_option("--calibration", options.calibration,
                  "calibration text, never the scored one (default: MODEL/calibration.txt)");
-  app.add_option("--cache", options.cache,
-                 "folder that keeps learned transforms, so that an interrupted run continues");
+  app.add_option(
+      "--cache", options.cache,
+      "folder that keeps learned transforms (of images: calibrations and finished rows), "
+      "so that an interrupted run continues");
   app.add_option("--feature", options.features, "feature transforms")->delimiter(',');
   app.add_option("--sequence", options.sequences, "sequence transforms; none: no L")
       ->delimiter(',');

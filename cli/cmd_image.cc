@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 
 struct Flags : ImageFlags {
   std::string prompt, recipe;
-  fs::path out = "image.png", statistics;
+  fs::path out = "image.png", cache;
+  int64_t memory_limit = 0;
   bool dry_run = false;
 };
 
@@ -56,6 +57,11 @@ PictureMetadata metadata_of(const Flags& flags, const ImagePlan& plan,
           {"recipe", to_json(flags.options.recipe).dump()}};
 }
 
+ImageCalibration calibrate(ImageOptions options, const ImagePlan& plan, const Flags& flags) {
+  options.prompts = flags.calibration_prompts;
+  return ImageCalibrator(std::move(options), plan, flags.cache).make(flags.options.recipe);
+}
+
 void run(Flags& flags) {
   ImageOptions& options = flags.options;
   if (!flags.prompt.empty()) options.prompts.push_back(flags.prompt);
@@ -64,11 +70,10 @@ void run(Flags& flags) {
   if (!flags.recipe.empty()) options.recipe = load_recipe(flags.recipe);
   check_output(flags.out);
   options.compute = usable_compute(options.compute);
-  const ImagePlan plan = plan_images(options);
+  const ImagePlan plan = plan_images_within(flags.memory_limit, options);
   fmt::print(stderr, "{}\n", to_text(plan));
   if (flags.dry_run) return;
-  const Calibration calibration =
-      image_calibration(options, plan, options.recipe, flags.statistics, flags.calibration_prompts);
+  const ImageCalibration calibration = calibrate(options, plan, flags);
   options.calibration = &calibration;
   generate_images(options, plan, [&](size_t index, GeneratedImage& image) {
     const fs::path name = numbered(flags.out, index, options.prompts.size());
@@ -90,9 +95,12 @@ void add_image(CLI::App& app, int& exit_code) {
   add_image_flags(app, *flags);
   app.add_option("--recipe", flags->recipe,
                  "preset or JSON file; default: bf16, nothing quantized");
-  app.add_option("--calibration", flags->statistics,
-                 "statistics of --calibration-prompts: read where the file exists, else written");
+  app.add_option("--cache", flags->cache, "folder that keeps calibrations for the next run");
   app.add_option("--out", flags->out, "x.png or x.jpg; several become x-0001.png, ...");
+  app.add_option("--memory-limit", flags->memory_limit,
+                 "bytes, or with a unit such as 8GiB: decode in tiles where that is needed, and "
+                 "refuse beforehand what would take more")
+      ->transform(CLI::AsSizeValue(false));
   app.add_flag("--dry-run", flags->dry_run, "only check everything and say what it needs");
   add_compute(app, "--compute", options.compute, "what unquantized products are computed in");
   add_execution(app, options.execution);

@@ -48,30 +48,6 @@ void append_bytes(png_structp png, png_bytep data, size_t size) {
   static_cast<std::string*>(png_get_io_ptr(png))->append(reinterpret_cast<char*>(data), size);
 }
 
-std::string encode_png(const Picture& picture, const PictureMetadata& metadata) {
-  std::string bytes;
-  PngWriter writer;
-  png_set_write_fn(writer.png, &bytes, append_bytes, nullptr);
-  png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(picture.width),
-               static_cast<png_uint_32>(picture.height), 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  std::vector<png_text> texts;
-  for (const auto& [key, text] : metadata) {
-    png_text entry{};
-    entry.compression = PNG_ITXT_COMPRESSION_NONE;  // UTF-8
-    entry.key = const_cast<char*>(key.c_str());
-    entry.text = const_cast<char*>(text.c_str());
-    entry.itxt_length = text.size();
-    texts.push_back(entry);
-  }
-  png_set_text(writer.png, writer.info, texts.data(), static_cast<int>(texts.size()));
-  png_write_info(writer.png, writer.info);
-  for (int64_t y = 0; y < picture.height; ++y)
-    png_write_row(writer.png, picture.rgb.data() + y * picture.width * 3);
-  png_write_end(writer.png, writer.info);
-  return bytes;
-}
-
 [[noreturn]] void jpeg_failed(j_common_ptr info) {
   char message[JMSG_LENGTH_MAX];
   info->err->format_message(info, message);
@@ -134,6 +110,31 @@ void take_bytes(png_structp png, png_bytep data, size_t size) {
 }
 
 }  // namespace
+
+std::string encode_png(const Picture& picture, const PictureMetadata& metadata) {
+  check_picture(picture);
+  std::string bytes;
+  PngWriter writer;
+  png_set_write_fn(writer.png, &bytes, append_bytes, nullptr);
+  png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(picture.width),
+               static_cast<png_uint_32>(picture.height), 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  std::vector<png_text> texts;
+  for (const auto& [key, text] : metadata) {
+    png_text entry{};
+    entry.compression = PNG_ITXT_COMPRESSION_NONE;  // UTF-8
+    entry.key = const_cast<char*>(key.c_str());
+    entry.text = const_cast<char*>(text.c_str());
+    entry.itxt_length = text.size();
+    texts.push_back(entry);
+  }
+  png_set_text(writer.png, writer.info, texts.data(), static_cast<int>(texts.size()));
+  png_write_info(writer.png, writer.info);
+  for (int64_t y = 0; y < picture.height; ++y)
+    png_write_row(writer.png, picture.rgb.data() + y * picture.width * 3);
+  png_write_end(writer.png, writer.info);
+  return bytes;
+}
 
 bool is_picture_name(const std::filesystem::path& path) {
   const std::string ending = ending_of(path);

@@ -23,6 +23,8 @@ bool is_picture_name(const std::filesystem::path& path);
 /// naming path and reason when it cannot be written.
 void write_picture(const std::filesystem::path& path, const Picture& picture,
                    const PictureMetadata& metadata = {});
+/// The same as bytes of a PNG file.
+std::string encode_png(const Picture& picture, const PictureMetadata& metadata = {});
 /// Reads an 8-bit RGB PNG as write_picture() makes them. Throws std::runtime_error.
 Picture read_png(const std::filesystem::path& path, PictureMetadata* metadata = nullptr);
 

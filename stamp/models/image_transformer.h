@@ -43,6 +43,8 @@ class ImageTransformer {
                            ForwardContext& context) const = 0;
   /// Data and scale bits of all quantized linear inputs for one image of h x w latents.
   virtual BitCount activation_bits(int64_t height, int64_t width) const = 0;
+  /// The linears that a recipe may quantize.
+  virtual std::vector<const Linear*> quantizable() const = 0;
   virtual bool simulated() const = 0;
   /// Bytes of weights that one step reads.
   virtual int64_t weight_bytes() const = 0;

@@ -44,12 +44,6 @@ TensorView view_of(const Matrix& matrix) {
   return {DType::kF32, {matrix.rows(), matrix.cols()}, matrix.data()};
 }
 
-void take_codes(const CalibratedWeight& codes, LinearWeight& weight) {
-  weight.stored = codes.stored.view;
-  if (codes.branch.up.size() > 0)
-    weight.branch = {view_of(codes.branch.up), view_of(codes.branch.down)};
-}
-
 /// The tensors NAME.low_rank_up and NAME.low_rank_down; none at rank 0.
 std::optional<LinearBranch> stored_branch(const ModelSource& source, const std::string& name,
                                           int64_t rank, const Shape& shape) {
@@ -76,6 +70,12 @@ bool centers(const ModelSource& source, const Recipe& recipe, const std::string&
 }
 
 }  // namespace
+
+void take_codes(const CalibratedWeight& codes, LinearWeight& weight) {
+  weight.stored = codes.stored.view;
+  if (codes.branch.up.size() > 0)
+    weight.branch = {view_of(codes.branch.up), view_of(codes.branch.down)};
+}
 
 bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group) {
   std::vector<std::string> names;

@@ -41,6 +41,8 @@ bool stores_group(const Recipe& stored, int64_t layer, const LinearGroup& group)
 std::vector<LinearWeight> layer_weights(const ModelSource& source, int64_t index,
                                         const LinearGroup& group, const Recipe& recipe,
                                         const WeightCodes* codes = nullptr);
+/// Lets codes, which must outlive the weight, stand for it.
+void take_codes(const CalibratedWeight& codes, LinearWeight& weight);
 /// The basis that a layer works in: of every group of linear_groups(), and the weights of its
 /// norms with what they took over.
 struct LayerBasis {

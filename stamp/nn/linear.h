@@ -105,6 +105,8 @@ class Linear {
 
   int64_t in_dim() const { return in_dim_; }
   size_t parts() const { return parts_.size(); }
+  /// A weight as it was given.
+  const LinearWeight& source(size_t part) const { return parts_[part].source; }
   const std::string& site() const { return site_; }
   /// True when the recipe left this group alone although it quantizes others.
   bool excluded() const { return excluded_; }

@@ -87,10 +87,11 @@ Recipe for_grid(Recipe recipe, const ImagePlan& plan) {
 
 std::unique_ptr<ImageTransformer> open_transformer(const ImageOptions& options,
                                                    const ImagePlan& plan, Recipe recipe,
-                                                   const Calibration* calibration) {
+                                                   const ImageCalibration* calibration) {
   return open_image_transformer(plan.directory.part("transformer"),
                                 {.recipe = for_grid(std::move(recipe), plan),
-                                 .calibration = calibration,
+                                 .calibration = calibration ? &calibration->statistics : nullptr,
+                                 .codes = calibration ? &calibration->codes : nullptr,
                                  .execution = options.execution});
 }
 

@@ -12,6 +12,12 @@
 
 namespace stamp {
 
+/// What a recipe needs beside itself.
+struct ImageCalibration {
+  Calibration statistics;
+  WeightCodes codes;  // of recipes with a low-rank branch
+};
+
 struct ImageOptions {
   std::filesystem::path pipeline;
   std::vector<std::string> prompts;
@@ -22,7 +28,7 @@ struct ImageOptions {
   uint64_t seed = 0;  // prompt i gets seed + i
   int64_t tile = 0;   // latents per side of a tile of the decoder; 0: the whole image at once
   Recipe recipe;
-  const Calibration* calibration = nullptr;
+  const ImageCalibration* calibration = nullptr;
   Execution execution = Execution::kInteger;
   Compute compute = Compute::kF32;
 };
@@ -47,6 +53,10 @@ struct ImagePlan {
 /// Checks options against the pipeline. Throws std::invalid_argument for absurd sizes, steps or
 /// prompts, std::runtime_error for what is wrong with the directory.
 ImagePlan plan_images(const ImageOptions& options);
+/// The same within `limit` bytes (see ImagePlan::peak_bytes(); 0: any number): where the decoder
+/// needs more and options.tile is 0, that is set to the largest of 128, 64, 32 and 16 that fits.
+/// Throws std::runtime_error that says which part needs how much when nothing helps.
+ImagePlan plan_images_within(int64_t limit, ImageOptions& options);
 
 /// Called for every finished image, in order; decoding and denoising of the next one follow.
 using ImageSink = std::function<void(size_t index, GeneratedImage& image)>;

@@ -1,20 +1,41 @@
 #pragma once
-// Statistics that recipes of diffusion transformers need, pooled over all denoising steps.
-#include "stamp/pipelines/image.h"
+// Statistics and codes that recipes of diffusion transformers need, pooled over all denoising
+// steps.
+#include "stamp/pipelines/image_inputs.h"
 
 namespace stamp {
 
-/// Draws options.prompts with the plain transformer (not decoded) and gathers, for every input that
-/// `recipe` quantizes, its statistics over all steps, prompts and both halves of guidance; one
-/// image is one window. Empty when the recipe needs none. Throws std::invalid_argument for features
-/// that need more than means and ranges.
-Calibration calibrate_images(const ImageOptions& options, const ImagePlan& plan,
-                             const Recipe& recipe);
+/// Calibrates any number of recipes on the same prompts. Files in a cache folder, named after
+/// everything they depend on, let an interrupted run continue behind the last finished pass.
+class ImageCalibrator {
+ public:
+  /// options.prompts: those to calibrate on, other ones than are drawn. `cache`: created when
+  /// needed; empty: nothing is kept.
+  ImageCalibrator(ImageOptions options, const ImagePlan& plan, std::filesystem::path cache);
 
-/// The same from `file` where it exists, written to it otherwise. Throws std::runtime_error when
-/// there is no such file and no `prompts` to make it from.
-Calibration image_calibration(ImageOptions options, const ImagePlan& plan, const Recipe& recipe,
-                              const std::filesystem::path& file,
-                              const std::vector<std::string>& prompts);
+  /// Empty when the recipe needs nothing. Features: none, hadamard, smoothquant and vidit-q
+  /// (factors from the largest magnitudes), svdquant (searched on a thousand tokens, without L);
+  /// smoothing is done online, at every input when the recipe says all_inputs, else at those behind
+  /// a norm (self-attention, feed-forward). A low-rank branch minimises the error of outputs on
+  /// those tokens. Throws std::invalid_argument for other features and for gptq,
+  /// std::runtime_error when prompts are needed and there are none.
+  ImageCalibration make(const Recipe& recipe);
+  /// Model and prompts, as text.
+  const std::string& identity() const { return identity_; }
+
+ private:
+  const ImageInputs& inputs();
+  Calibration factors(const Recipe& recipe);
+  Calibration ranges(const Recipe& recipe, Calibration known);
+  WeightCodes codes(const Recipe& recipe, const Calibration& statistics);
+  std::filesystem::path file(const std::string& kind, const std::string& key) const;
+
+  ImageOptions options_;
+  const ImagePlan& plan_;
+  std::filesystem::path cache_;
+  std::string identity_;                     // of model and prompts
+  ImageInputs inputs_;                       // gathered when first needed
+  std::unique_ptr<ImageTransformer> model_;  // plain
+};
 
 }  // namespace stamp

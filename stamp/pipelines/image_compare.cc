@@ -10,6 +10,7 @@
 #include "stamp/core/version.h"
 #include "stamp/pipelines/decode_image.h"
 #include "stamp/pipelines/image_calibrate.h"
+#include "stamp/pipelines/image_compare_cache.h"
 #include "stamp/pipelines/image_run.h"
 
 namespace stamp {
@@ -33,14 +34,70 @@ struct Reference {
   std::vector<Trajectory> trajectories;   // of the first prompts
 };
 
+/// Output errors of every linear, pooled.
+struct LinearErrors : Observer {
+  bool wants_linear_error() const override { return true; }
+  void on_linear_error(const std::string& linear, const Sqnr& sqnr) override {
+    linears[linear].signal += sqnr.signal;
+    linears[linear].noise += sqnr.noise;
+  }
+  std::map<std::string, Sqnr> linears;
+};
+struct SiteRecorder : Observer {
+  explicit SiteRecorder(std::string name) : site(std::move(name)) {}
+  void on_input(const std::string& name, ConstFloatView x, int64_t) override {
+    if (name == site) input = Matrix::copy_of(x);
+  }
+  std::string site;
+  Matrix input;
+};
+
+constexpr size_t kLinearSteps = 4;  // between those that linears are measured at
+
+ImageOptions calibration_options(const ImageCompareOptions& options) {
+  ImageOptions image = options.image;
+  image.prompts = options.calibration_prompts;
+  return image;
+}
+
+std::vector<Picture> to_pictures(const std::vector<PixelMap>& images, int64_t most) {
+  std::vector<Picture> pictures;
+  for (const PixelMap& image : images)
+    if (static_cast<int64_t>(pictures.size()) < most) pictures.push_back(to_picture(image));
+  return pictures;
+}
+
 class Comparer {
  public:
   explicit Comparer(const ImageCompareOptions& options)
       : options_(options),
         plan_(plan_images(options.image)),
-        scheduler_(read_scheduler_config(plan_.directory.part("scheduler"))) {}
+        scheduler_(read_scheduler_config(plan_.directory.part("scheduler"))),
+        calibrator_(calibration_options(options), plan_, options.cache),
+        cache_(options.cache, identity()) {}
 
   const ImagePlan& plan() const { return plan_; }
+
+  const std::vector<PixelMap>& images() const { return reference_.images; }
+
+  /// The middle layer's input half-way through the first image; nothing without a trajectory.
+  ImageSitePicture site_picture() const {
+    if (reference_.trajectories.empty()) return {};
+    const auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
+    SiteRecorder recorder(fmt::format("blocks.{}.attn1_in", model->config().layers / 2));
+    ForwardContext context{.compute = options_.image.compute};
+    const PreparedPrompts prompts =
+        prepare_prompts(*model, options_.image, plan_, reference_.prompts, context);
+    context.observer = &recorder;
+    const Schedule schedule = make_schedule(scheduler_, options_.image.steps);
+    const size_t step = schedule.timesteps.size() / 2;
+    guided_prediction(*model, reference_.trajectories[0].latents[step],
+                      static_cast<double>(schedule.timesteps[step]), {prompts.positive[0]},
+                      context);
+    return make_site_picture(recorder.site, recorder.input.view(),
+                             for_grid({}, plan_).activations.sequence.grid_width,
+                             options_.grid.high_tokens);
+  }
 
   double make_reference() {
     reference_.prompts = encode_prompts(options_.image, plan_);
@@ -61,8 +118,8 @@ class Comparer {
   }
 
   void measure(ImageCompareRow& row) {
-    const Calibration calibration =
-        image_calibration(options_.image, plan_, row.recipe, {}, options_.calibration_prompts);
+    if (cache_.find(row)) return;
+    const ImageCalibration calibration = calibrator_.make(row.recipe);
     const auto model = open_transformer(options_.image, plan_, row.recipe, &calibration);
     const BitCount bits = model->activation_bits(plan_.latent_height, plan_.latent_width);
     row.bits = bits.average();
@@ -71,7 +128,7 @@ class Comparer {
     const auto start = Clock::now();
     const std::vector<PixelMap> latents = draw(*model, row.label, [](size_t, DenoiseOptions&) {});
     row.seconds_per_step = per_step(seconds_since(start));
-    row.step_sqnr = follow(*model);
+    follow(*model, row);
     const std::vector<PixelMap> images = decode(latents);
     for (size_t i = 0; i < images.size(); ++i) {
       const PixelMap &want = reference_.images[i], &got = images[i];
@@ -81,6 +138,8 @@ class Comparer {
                             .psnr = image_psnr(want, got),
                             .ssim = image_ssim(want, got)});
     }
+    row.pictures = to_pictures(images, options_.pictures);
+    cache_.keep(row);
   }
 
  private:
@@ -118,8 +177,10 @@ class Comparer {
     return images;
   }
 
-  /// SQNR of the prediction at every step of the reference's own way.
-  std::vector<double> follow(const ImageTransformer& model) const {
+  /// SQNR of the prediction at every step of the reference's own way, and of every linear on the
+  /// way of the first prompt.
+  void follow(const ImageTransformer& model, ImageCompareRow& row) const {
+    LinearErrors errors;
     const ImageOptions& o = options_.image;
     ForwardContext context{.compute = o.compute};
     const PreparedPrompts prompts = prepare_prompts(model, o, plan_, reference_.prompts, context);
@@ -129,6 +190,7 @@ class Comparer {
       const Trajectory& trajectory = reference_.trajectories[i];
       for (size_t step = 0; step < sqnr.size(); ++step) {
         if (interrupted()) throw_runtime("interrupted");
+        context.observer = i == 0 && step % kLinearSteps == 0 ? &errors : nullptr;
         const PixelMap got = guided_prediction(model, trajectory.latents[step],
                                                static_cast<double>(schedule.timesteps[step]),
                                                prompts.condition(i, o.guidance), context);
@@ -136,12 +198,28 @@ class Comparer {
                       static_cast<double>(reference_.trajectories.size());
       }
     }
-    return sqnr;
+    row.step_sqnr = std::move(sqnr);
+    for (const auto& [name, error] : errors.linears) row.layer_sqnr[name] = error.db();
+  }
+
+  Json identity() const {
+    const ImageOptions& o = options_.image;
+    return {{"commit", build_commit()},
+            {"calibration", calibrator_.identity()},
+            {"prompts", o.prompts},
+            {"seed", o.seed},
+            {"tile", o.tile},
+            {"execution", static_cast<int>(o.execution)},
+            {"compute", static_cast<int>(o.compute)},
+            {"pictures", options_.pictures},
+            {"teacher_prompts", options_.teacher_prompts}};
   }
 
   const ImageCompareOptions& options_;
   ImagePlan plan_;
   SchedulerConfig scheduler_;
+  ImageCalibrator calibrator_;
+  ImageRowCache cache_;
   Reference reference_;
 };
 
@@ -159,9 +237,8 @@ std::vector<ImageCompareRow> listed_rows(const std::vector<std::string>& names) 
 
 ImageComparison compare_images(const ImageCompareOptions& options) {
   const auto start = Clock::now();
-  std::vector<ImageCompareRow> rows = options.recipes.empty()
-                                          ? image_compare_grid(options.high_tokens)
-                                          : listed_rows(options.recipes);
+  std::vector<ImageCompareRow> rows =
+      options.recipes.empty() ? image_compare_grid(options.grid) : listed_rows(options.recipes);
   Comparer comparer(options);
   ImageComparison result{.plan = comparer.plan(),
                          .machine = machine_description(),
@@ -172,6 +249,11 @@ ImageComparison compare_images(const ImageCompareOptions& options) {
                          .guidance = options.image.guidance,
                          .seed = options.image.seed};
   result.reference_seconds_per_step = comparer.make_reference();
+  result.pictures = to_pictures(comparer.images(), options.pictures);
+  if (options.pictures > 0) result.site = comparer.site_picture();
+  result.picture_prompts.assign(
+      options.image.prompts.begin(),
+      options.image.prompts.begin() + static_cast<std::ptrdiff_t>(result.pictures.size()));
   for (ImageCompareRow& row : rows) {
     try {
       comparer.measure(row);

@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "stamp/core/error.h"
-#include "stamp/pipelines/image_compare.h"
+#include "stamp/pipelines/image_compare_cache.h"
 
 namespace stamp {
 namespace {
@@ -19,16 +19,6 @@ double mean(const std::vector<double>& values) {
   return values.empty() ? std::nan("") : sum / static_cast<double>(values.size());
 }
 
-/// Gain in dB over the row's baseline, prompt by prompt.
-std::vector<double> gains(const ImageComparison& comparison, const ImageCompareRow& row) {
-  std::vector<double> result;
-  if (row.baseline < 0 || row.baseline >= static_cast<int>(comparison.rows.size())) return result;
-  const ImageCompareRow& base = comparison.rows[static_cast<size_t>(row.baseline)];
-  for (size_t i = 0; i < row.scores.size(); ++i)
-    result.push_back(row.scores[i].sqnr - base.scores[i].sqnr);
-  return result;
-}
-
 std::string gain_text(const std::vector<double>& values) {
   if (values.empty()) return "";
   const Interval interval = bootstrap_mean(values);
@@ -37,23 +27,11 @@ std::string gain_text(const std::vector<double>& values) {
 
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-Json to_json(const ImageScore& score) {
-  return {{"sqnr", finite(score.sqnr)},
-          {"sqnr_unit", finite(score.sqnr_unit)},
-          {"sqnr_latents", finite(score.sqnr_latents)},
-          {"psnr", finite(score.psnr)},
-          {"ssim", finite(score.ssim)}};
-}
-
 Json to_json(const ImageComparison& comparison, const ImageCompareRow& row) {
-  Json scores = Json::array(), steps = Json::array();
-  for (const ImageScore& score : row.scores) scores.push_back(to_json(score));
-  for (const double value : row.step_sqnr) steps.push_back(finite(value));
-  Json json = {{"label", row.label},         {"recipe", to_json(row.recipe)},
-               {"bits", row.bits},           {"bits_with_scales", row.bits_with_scales},
-               {"simulated", row.simulated}, {"seconds_per_step", row.seconds_per_step},
-               {"scores", scores},           {"step_sqnr", steps}};
-  if (const std::vector<double> gain = gains(comparison, row); !gain.empty()) {
+  Json json = measured_json(row);
+  json["label"] = row.label;
+  json["recipe"] = to_json(row.recipe);
+  if (const std::vector<double> gain = image_gains(comparison, row); !gain.empty()) {
     const Interval interval = bootstrap_mean(gain);
     json["gain"] = {{"baseline", comparison.rows[static_cast<size_t>(row.baseline)].label},
                     {"mean", finite(mean(gain))},
@@ -64,6 +42,15 @@ Json to_json(const ImageComparison& comparison, const ImageCompareRow& row) {
 }
 
 }  // namespace
+
+std::vector<double> image_gains(const ImageComparison& comparison, const ImageCompareRow& row) {
+  std::vector<double> result;
+  if (row.baseline < 0 || row.baseline >= static_cast<int>(comparison.rows.size())) return result;
+  const ImageCompareRow& base = comparison.rows[static_cast<size_t>(row.baseline)];
+  for (size_t i = 0; i < row.scores.size(); ++i)
+    result.push_back(row.scores[i].sqnr - base.scores[i].sqnr);
+  return result;
+}
 
 std::string to_text(const ImageComparison& c) {
   std::string text = fmt::format(
@@ -81,7 +68,7 @@ std::string to_text(const ImageComparison& c) {
         "{:44} {:>6.3f} {:>7.2f} {:>8.2f} {:>8.2f} {:>7.2f} {:>7.2f} {:>7.4f}  {}\n",
         row.label + (row.simulated ? " *" : ""), row.bits, average(&ImageScore::sqnr),
         average(&ImageScore::sqnr_unit), average(&ImageScore::sqnr_latents), mean(row.step_sqnr),
-        average(&ImageScore::psnr), average(&ImageScore::ssim), gain_text(gains(c, row)));
+        average(&ImageScore::psnr), average(&ImageScore::ssim), gain_text(image_gains(c, row)));
     simulated |= row.simulated;
   }
   text +=

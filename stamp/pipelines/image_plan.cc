@@ -41,6 +41,8 @@ void check_options(const ImageOptions& options) {
     throw_argument("image: expected tiles of at least 8 latents, got {}", options.tile);
 }
 
+double gib(int64_t bytes) { return static_cast<double>(bytes) / (int64_t{1} << 30); }
+
 }  // namespace
 
 int64_t ImagePlan::peak_bytes() const {
@@ -86,8 +88,27 @@ ImagePlan plan_images(const ImageOptions& options) {
   return plan;
 }
 
+ImagePlan plan_images_within(int64_t limit, ImageOptions& options) {
+  ImagePlan plan = plan_images(options);
+  if (limit <= 0) return plan;
+  for (const int64_t tile : {128, 64, 32, 16}) {
+    if (plan.decode_bytes <= limit || options.tile > 0) break;
+    ImageOptions tiled = options;
+    tiled.tile = tile;
+    const ImagePlan smaller = plan_images(tiled);
+    if (smaller.decode_bytes > limit) continue;
+    plan = smaller;
+    options.tile = tile;
+  }
+  if (plan.peak_bytes() > limit)
+    throw_runtime(
+        "image: needs more than the limit of {:.2f} GiB: text encoder {:.2f}, transformer {:.2f}, "
+        "decoder {:.2f}; a smaller --size, a recipe with 4-bit weights or --tile needs less",
+        gib(limit), gib(plan.encode_bytes), gib(plan.denoise_bytes), gib(plan.decode_bytes));
+  return plan;
+}
+
 std::string to_text(const ImagePlan& plan) {
-  const auto gib = [](int64_t bytes) { return static_cast<double>(bytes) / (int64_t{1} << 30); };
   return fmt::format(
       "{}: {} x {} pixels, {} tokens; memory about {:.1f} GiB (text encoder {:.1f}, transformer "
       "{:.1f}, decoder {:.1f}, one after the other)",

@@ -21,7 +21,7 @@ struct PreparedPrompts {
 Recipe for_grid(Recipe recipe, const ImagePlan& plan);
 std::unique_ptr<ImageTransformer> open_transformer(const ImageOptions& options,
                                                    const ImagePlan& plan, Recipe recipe,
-                                                   const Calibration* calibration);
+                                                   const ImageCalibration* calibration);
 PreparedPrompts prepare_prompts(const ImageTransformer& model, const ImageOptions& options,
                                 const ImagePlan& plan, const std::vector<PromptStates>& prompts,
                                 ForwardContext& context);

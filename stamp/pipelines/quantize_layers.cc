@@ -37,7 +37,8 @@ Recipe without_activations(Recipe recipe) {
   return recipe;
 }
 
-/// SVDQuant: weights that share an input share the narrow side of their branch.
+}  // namespace
+
 void split_group(const std::vector<LinearWeight>& weights, const std::vector<Matrix>& values,
                  int64_t rank, const Hessian& hessian,
                  const std::function<StoredWeightBuffer(ConstFloatView)>& quantize,
@@ -57,8 +58,6 @@ void split_group(const std::vector<LinearWeight>& weights, const std::vector<Mat
     own.branch.up = Matrix::copy_of(split.branch.up.view().rows_from(first, count));
   }
 }
-
-}  // namespace
 
 LayerQuantizer::LayerQuantizer(std::shared_ptr<const ModelSource> source, const Recipe& recipe,
                                const Calibration* calibration, const CalibrateOptions& text)

@@ -9,6 +9,13 @@
 
 namespace stamp {
 
+/// SVDQuant's split_low_rank() of weights that share an input, given as `values` in its basis: they
+/// share the narrow side of their branch. Adds to `codes` by name.
+void split_group(const std::vector<LinearWeight>& weights, const std::vector<Matrix>& values,
+                 int64_t rank, const Hessian& hessian,
+                 const std::function<StoredWeightBuffer(ConstFloatView)>& quantize,
+                 WeightCodes& codes);
+
 class LayerQuantizer {
  public:
   /// `calibration`: statistics that the recipe needs, as in make_model(); must outlive this. Throws

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "stamp/pipelines/compare.h"
+#include "stamp/pipelines/svg.h"
 
 namespace stamp::report {
 
@@ -46,6 +47,12 @@ std::string sqnr_figure(const Comparison& comparison);
 /// <figure> around drawings: `legend` may be empty; `caption` is HTML.
 std::string figure(const std::string& id, const std::string& title, const std::string& legend,
                    const std::string& drawings, const std::string& caption);
+
+/// SVG of the matrix in a square; `axis` covers its values, those that are not finite stay blank.
+std::string heat_cells(const Matrix& m, const Axis& axis, double left, double top, double side);
+/// The colours of `axis` beside it, from `left` on; `unit` is written upwards.
+void draw_heat_legend(Svg& svg, const Axis& axis, double left, double top, double side,
+                      const std::string& unit);
 
 extern const char* const kStyle;
 

@@ -62,9 +62,16 @@ void PeakObserver::on_input(const std::string& site, ConstFloatView x, int64_t) 
       peak[static_cast<size_t>(j)] = std::max(peak[static_cast<size_t>(j)], std::abs(x(i, j)));
 }
 
+std::vector<float> smoothing_scale(const Recipe& recipe, std::span<const float> inputs,
+                                   const std::vector<LinearWeight>& weights, uint64_t seed) {
+  const auto alpha = static_cast<float>(recipe.smoothing.alpha);
+  const std::vector<float> peaks = weight_peaks(weights, static_cast<int64_t>(inputs.size()));
+  return recipe.feature == "vidit-q" ? static_dynamic_balance(inputs, peaks, alpha, seed)
+                                     : smoothquant(inputs, peaks, alpha);
+}
+
 Calibration smoothing_factors(const ModelSource& source, const Recipe& recipe,
                               const PeakObserver& observer) {
-  const auto alpha = static_cast<float>(recipe.smoothing.alpha);
   Calibration result;
   uint64_t seed = static_cast<uint64_t>(recipe.seed) << 32;
   for (int64_t layer = 0; layer < source.config().layers; ++layer)
@@ -72,12 +79,8 @@ Calibration smoothing_factors(const ModelSource& source, const Recipe& recipe,
       const std::string site = fmt::format("layers.{}.{}", layer, group.input);
       SiteStatistics& statistics = result[site];
       if (!group.behind_norm && !recipe.smoothing.all_inputs) continue;
-      const std::vector<float>& inputs = observer.peaks.at(site);
-      const std::vector<float> weights = weight_peaks(layer_weights(source, layer, group, {}),
-                                                      static_cast<int64_t>(inputs.size()));
-      statistics.scale = recipe.feature == "vidit-q"
-                             ? static_dynamic_balance(inputs, weights, alpha, seed++)
-                             : smoothquant(inputs, weights, alpha);
+      statistics.scale = smoothing_scale(recipe, observer.peaks.at(site),
+                                         layer_weights(source, layer, group, {}), seed++);
     }
   return result;
 }

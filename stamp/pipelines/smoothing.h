@@ -10,6 +10,11 @@ struct PeakObserver : Observer {
   std::map<std::string, std::vector<float>> peaks;
 };
 
+/// FeatureMap::scale of weights that share an input with these largest magnitudes, under a recipe
+/// of the feature smoothquant or vidit-q (whose random signs are those of `seed`).
+std::vector<float> smoothing_scale(const Recipe& recipe, std::span<const float> inputs,
+                                   const std::vector<LinearWeight>& weights, uint64_t seed);
+
 /// SiteStatistics::scale of every site that the recipe smooths, from the peaks of the plain model.
 Calibration smoothing_factors(const ModelSource& source, const Recipe& recipe,
                               const PeakObserver& observer);

@@ -10,7 +10,7 @@
 #include "stamp/pipelines/decode_image.h"
 #include "stamp/pipelines/image_bench.h"
 #include "stamp/pipelines/image_calibrate.h"
-#include "stamp/pipelines/image_compare.h"
+#include "stamp/pipelines/image_compare_cache.h"
 #include "stamp/pipelines/image_run.h"
 #include "tests/io/test_files.h"
 
@@ -57,6 +57,15 @@ TEST(Image, SizeDefaultsToTheModels) {
   EXPECT_EQ(plan.tokens, 16);
   EXPECT_GT(plan.peak_bytes(), 0);
   EXPECT_NE(to_text(plan).find("PixArtSigmaPipeline"), std::string::npos);
+}
+
+TEST(Image, StaysWithinAMemoryLimit) {
+  ImageOptions options = small_options();
+  const ImagePlan whole = plan_images(options);
+  EXPECT_EQ(plan_images_within(0, options).decode_bytes, whole.decode_bytes);
+  EXPECT_EQ(plan_images_within(whole.peak_bytes(), options).decode_bytes, whole.decode_bytes);
+  EXPECT_EQ(options.tile, 0);
+  EXPECT_HAS(runtime_error_of([&] { plan_images_within(1000, options); }), "more than the limit");
 }
 
 template <class Change>
@@ -195,27 +204,64 @@ TEST(ImageCalibrate, GathersEveryQuantizedInput) {
   recipe.activations.plan = {.kind = "waterfill", .high_tokens = 8};
   ImageOptions options = small_options();
   const ImagePlan plan = plan_images(options);
-  EXPECT_HAS(runtime_error_of([&] { image_calibration(options, plan, recipe, {}, {}); }),
+  ImageOptions other = options;
+  other.prompts.clear();
+  EXPECT_HAS(runtime_error_of([&] { ImageCalibrator(other, plan, {}).make(recipe); }),
              "needs calibration");
   const TempDirectory dir;
-  const fs::path file = dir.path() / "statistics.safetensors";
-  const Calibration made = image_calibration(options, plan, recipe, file, {"ball"});
+  other.prompts = {"ball"};
+  const Calibration made = ImageCalibrator(other, plan, dir.path()).make(recipe).statistics;
   EXPECT_EQ(made.size(), 6u);  // one layer: q/k/v, output, cross q, cross output, up, down
   for (const auto& [site, statistics] : made)
     EXPECT_EQ(statistics.range2.size(), 24u) << site;  // tokens
-  const Calibration read = image_calibration(options, plan, recipe, file, {});
-  EXPECT_EQ(read.at("blocks.0.ff_in").range2, made.at("blocks.0.ff_in").range2);
+  const ImageCalibration read = ImageCalibrator(other, plan, dir.path()).make(recipe);
+  EXPECT_EQ(read.statistics.at("blocks.0.ff_in").range2, made.at("blocks.0.ff_in").range2);
   options.recipe = recipe;
   options.calibration = &read;
   EXPECT_EQ(draw(options).size(), 1u);
 }
 
+TEST(ImageCalibrate, RefusesWhatImagesDoNotHave) {
+  ImageOptions options = small_options();
+  const ImagePlan plan = plan_images(options);
+  ImageCalibrator calibrator(options, plan, {});
+  EXPECT_TRUE(calibrator.make(Recipe{}).statistics.empty());
+  Recipe recipe;
+  recipe.feature = "flatquant";
+  EXPECT_THROW(calibrator.make(recipe), std::invalid_argument);
+  recipe.feature = "none";
+  recipe.weights = {.bits = 4, .quantizer = "gptq"};
+  EXPECT_THROW(calibrator.make(recipe), std::invalid_argument);
+}
+
+TEST(ImageCalibrate, InputsSurviveTheirFile) {
+  const ImageOptions options = small_options();
+  const ImageInputs made = gather_image_inputs(options, plan_images(options));
+  const TempDirectory dir;
+  const fs::path file = dir.path() / "inputs.safetensors";
+  write_image_inputs(file, made);
+  const ImageInputs read = read_image_inputs(file);
+  ASSERT_EQ(read.size(), made.size());
+  for (const auto& [site, own] : made) {
+    EXPECT_EQ(read.at(site).peaks, own.peaks);
+    // Two steps, guided: all 4 x 24 tokens are within the sample.
+    ASSERT_EQ(read.at(site).rows.rows(), 96);
+    for (int64_t i = 0; i < own.rows.size(); ++i)
+      ASSERT_LE(std::abs(own.rows.data()[i]), own.peaks[static_cast<size_t>(i % own.rows.cols())]);
+  }
+  const fs::path other = dir.path() / "other.safetensors";
+  const float value = 1;
+  write_safetensors(other, {{"blocks.0.ff_in.peaks", {DType::kF32, {1}, &value}}});
+  EXPECT_HAS(runtime_error_of([&] { read_image_inputs(other); }), "not complete");
+  write_safetensors(other, {{"scores", {DType::kF32, {1}, &value}}});
+  EXPECT_HAS(runtime_error_of([&] { read_image_inputs(other); }), "'scores'");
+}
+
 TEST(ImageCompare, TheGridSpendsEqualBits) {
-  const std::vector<ImageCompareRow> rows = image_compare_grid(64);
-  ASSERT_EQ(rows.size(), 12u);
+  const std::vector<ImageCompareRow> rows = image_compare_grid({});
+  ASSERT_EQ(rows.size(), 40u);  // 5 methods, 4 arms, A4 and W4A4
   for (const ImageCompareRow& row : rows) {
-    EXPECT_NO_THROW(check(row.recipe)) << row.label;
-    if (row.baseline < 0) continue;
+    if (row.baseline < 0 || row.recipe.activations.plan.kind == "waterfill") continue;
     const Recipe& base = rows[static_cast<size_t>(row.baseline)].recipe;
     EXPECT_EQ(base.feature, row.recipe.feature);
     EXPECT_EQ(base.weights.bits, row.recipe.weights.bits);
@@ -223,6 +269,79 @@ TEST(ImageCompare, TheGridSpendsEqualBits) {
     EXPECT_NEAR(with.count_bits(1024, 128).average(), without.count_bits(1024, 128).average(),
                 1e-9);
   }
+  EXPECT_EQ(image_compare_grid({.features = {"rtn"}, .weights = {4}}).size(), 4u);
+  EXPECT_THROW(image_compare_grid({.features = {"quarot"}}), std::invalid_argument);
+  EXPECT_THROW(image_compare_grid({.weights = {99}}), std::invalid_argument);
+}
+
+TEST(ImageCompare, MeasuresEveryMethodAndContinues) {
+  const TempDirectory dir;
+  ImageCompareOptions options{.image = small_options(),
+                              .grid = {.high_tokens = 4, .weights = {4}},
+                              .cache = dir.path() / "cache",
+                              .pictures = 1,
+                              .calibration_prompts = {"ball"},
+                              .teacher_prompts = 1};
+  options.image.prompts.push_back("ball");
+  const ImageComparison first = compare_images(options);
+  ASSERT_EQ(first.rows.size(), 20u);
+  for (const ImageCompareRow& row : first.rows) {
+    EXPECT_FALSE(row.simulated) << row.label;
+    EXPECT_EQ(row.scores.size(), 2u);
+    EXPECT_GT(row.step_sqnr[0], 5) << row.label;
+    EXPECT_EQ(row.layer_sqnr.size(), 8u) << row.label;  // of one layer
+    EXPECT_EQ(row.pictures.size(), 1u);
+    if (row.baseline < 0) continue;
+    EXPECT_NEAR(row.bits, first.rows[static_cast<size_t>(row.baseline)].bits, 0.2) << row.label;
+    EXPECT_EQ(image_gains(first, row).size(), 2u);
+  }
+  EXPECT_EQ(first.picture_prompts, std::vector<std::string>{"a red ball"});
+  const std::string html = to_html(first);
+  for (const char* part : {"id=\"pictures\"", "id=\"steps\"", "id=\"layers\"", "id=\"site\"",
+                           "a red ball", "W4 A4", "data:image/png;base64,"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  for (const char* reference : {"src=\"http", "href=", "url(", "<script"})
+    EXPECT_EQ(html.find(reference), std::string::npos) << reference;
+  const ImageComparison again = compare_images(options);
+  for (size_t i = 0; i < first.rows.size(); ++i) {
+    EXPECT_EQ(measured_json(again.rows[i]), measured_json(first.rows[i]));  // seconds too: kept
+    EXPECT_EQ(again.rows[i].pictures[0].rgb, first.rows[i].pictures[0].rgb);
+  }
+}
+
+TEST(ImageCompare, PicturesOfAnInput) {
+  // Rows of a gradient over a 4 x 6 grid, in two channels.
+  Matrix x(24, 2);
+  for (int64_t i = 0; i < 24; ++i) {
+    x(i, 0) = 1 + 0.1f * static_cast<float>(i / 6);
+    x(i, 1) = 2;
+  }
+  const ImageSitePicture picture = make_site_picture("blocks.0.attn1_in", x.view(), 6, 6);
+  ASSERT_EQ(picture.autocorrelation.rows(), 7);  // offsets up to 3
+  EXPECT_NEAR(picture.autocorrelation(3, 3), 1, 1e-6);
+  EXPECT_NEAR(picture.autocorrelation(3, 5), 1, 1e-6);  // along a row nothing changes
+  EXPECT_LT(picture.autocorrelation(6, 3), 1);
+  ASSERT_EQ(picture.energy.rows(), 4);
+  ASSERT_EQ(picture.energy.cols(), 6);
+  double before = 0, after = 0, coarse = 0;
+  for (int64_t i = 0; i < 4; ++i)
+    for (int64_t j = 0; j < 6; ++j) {
+      before += picture.energy(i, j);
+      after += picture.transformed(i, j);
+      if (i < 2 && j < 3) coarse += picture.transformed(i, j);
+      EXPECT_TRUE(j < 3 || picture.transformed(i, j) < 1e-9);  // nothing changes along rows
+    }
+  EXPECT_NEAR(before, 24, 1e-4);
+  EXPECT_NEAR(after, 24, 1e-4);
+  EXPECT_GT(coarse, 23.9);
+}
+
+TEST(ImageCompare, ARowThatIsNotWholeIsRefused) {
+  ImageCompareRow row;
+  Json json = measured_json(row);
+  take_measured(json, row);
+  json.erase("bits");
+  EXPECT_THROW(take_measured(json, row), std::runtime_error);
 }
 
 TEST(ImageBench, TakesAStepOfEveryFamily) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "stamp/models/dit/features.h"
+#include "stamp/models/weights.h"
 #include "stamp/nn/activations.h"
 #include "stamp/nn/full_attention.h"
 #include "stamp/nn/layers.h"
@@ -53,6 +54,10 @@ std::vector<LinearWeight> Dit::LayerLoader::weights(const std::vector<Request>& 
     weights.push_back(
         component_.linear(file_prefix_ + request.name, request.out_dim, request.in_dim));
     weights.back().name = name_ + request.name;
+    if (options_.codes == nullptr) continue;
+    if (const auto found = options_.codes->find(weights.back().name);
+        found != options_.codes->end())
+      take_codes(found->second, weights.back());
   }
   return weights;
 }

@@ -33,6 +33,7 @@ class Dit : public ImageTransformer {
   PixelMap forward(const PixelMap& latent, double timestep, const ImageCondition& condition,
                    ForwardContext& context) const override;
   BitCount activation_bits(int64_t height, int64_t width) const override;
+  std::vector<const Linear*> quantizable() const override;
   bool simulated() const override;
   int64_t weight_bytes() const override;
   std::vector<std::string> notes() const override;
@@ -68,7 +69,6 @@ class Dit : public ImageTransformer {
                  ForwardContext& context) const;
   PixelMap finish(const std::vector<float>& embedding, DitWorkspace& work,
                   ForwardContext& context) const;
-  std::vector<const Linear*> quantizable() const;
 
   TimeEmbedding time_;
   Linear patch_embed_, caption_first_, caption_second_, proj_out_;
