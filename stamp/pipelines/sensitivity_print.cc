@@ -61,7 +61,7 @@ double column_sum(const Sensitivity& sensitivity, const std::string& kind) {
 
 std::string milli(double kl) { return report::short_number(1000 * kl, 3); }
 
-constexpr double kCellWidth = 96, kCellHeight = 26, kLeft = 64, kTop = 34;
+constexpr double kCellWidth = 108, kCellHeight = 26, kLeft = 64, kTop = 34;
 
 /// 0 to 9: shades, logarithmic over three decades below the largest.
 int shade_of(double kl, double largest) {
@@ -89,7 +89,7 @@ std::string heat_map(const Sensitivity& s) {
                fmt::format("layer {}, {}: KL {} [{}, {}] thousandths of a nat at {} bits", layer,
                            label_of(row->kind), milli(row->kl), milli(row->kl_low),
                            milli(row->kl_high), report::number(row->bits, 3)));
-      svg.text(middle, y + 17, milli(row->kl), shade >= 5 ? "cell dark middle" : "cell middle");
+      svg.text(middle, y + 17, milli(row->kl), shade >= 9 ? "cell dark middle" : "cell middle");
     }
     svg.text(middle, kTop + kCellHeight * static_cast<double>(layers) + 19,
              milli(column_sum(s, kinds[k])), "title middle");
