@@ -43,7 +43,11 @@ def quantize(x, low_logit, high_logit, symmetric):
     most = 2**BITS - 1
     scale = (high - low) / most
     zero = RoundWithin.apply(-low / scale, 0, most)
-    return (RoundWithin.apply(x / scale + zero, 0, most) - zero) * scale
+    value = (RoundWithin.apply(x / scale + zero, 0, most) - zero) * scale
+    # Clamped values move with the end of the range, whatever rounding did to the zero point.
+    place = (x / scale + zero).round()
+    end = torch.where(place < 0, low, high)
+    return torch.where((place < 0) | (place > most), value.detach() + end - end.detach(), value)
 
 
 def kronecker(x, left, right, scale=None):

@@ -37,8 +37,7 @@ Ends ends_of(const float* x, int64_t first, int64_t count, const ClipLogits& cli
 }
 
 struct Steps {
-  float scale = 1, least = 0, most = 0;  // codes within [least, most] after adding zero
-  float zero = 0, rounding = 0;          // zero: what rounding added to it
+  float scale = 1, zero = 0, least = 0, most = 0;  // codes within [least, most] after adding zero
 };
 
 Steps steps_of(const Ends& ends, const QuantSpec& spec) {
@@ -52,10 +51,8 @@ Steps steps_of(const Ends& ends, const QuantSpec& spec) {
     steps.scale = (ends.clipped_high() - ends.clipped_low()) / steps.most;
   }
   if (!(steps.scale > 0)) steps.scale = 1;
-  if (spec.symmetric) return steps;
-  const float exact = -ends.clipped_low() / steps.scale;
-  steps.zero = spec.round ? std::nearbyint(exact) : exact;
-  steps.rounding = steps.zero - exact;
+  if (!spec.symmetric) steps.zero = -ends.clipped_low() / steps.scale;
+  if (spec.round) steps.zero = std::nearbyint(steps.zero);
   return steps;
 }
 
@@ -117,7 +114,7 @@ Rounded quantize_forward(ConstFloatView x, const QuantSpec& spec, const ClipLogi
                                 : code > steps.most ? 1
                                                     : 0);
         state.out(row, j) = (kept - steps.zero) * steps.scale;
-        state.slope(row, j) = code == kept ? code - place : kept - steps.rounding;
+        state.slope(row, j) = code == kept ? code - place : kept;
       }
     });
   });
@@ -137,8 +134,10 @@ Matrix quantize_backward(const Rounded& state, ConstFloatView x, const QuantSpec
       const int clamped = state.clamped[static_cast<size_t>(row * x.cols + j)];
       const float d = gradient(row, j);
       dx(row, j) = clamped == 0 ? d : 0;
-      d_scale += d * state.slope(row, j);
-      if (clamped != 0 && !spec.symmetric) d_low += d;  // through the zero point
+      if (clamped == 0 || spec.symmetric)
+        d_scale += d * state.slope(row, j);
+      else
+        (clamped < 0 ? d_low : d_high) += d;
     }
     if (spec.symmetric) {
       (ends.low_is_larger() ? d_low : d_high) +=
