@@ -1,13 +1,8 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <memory>
 
-#include "command.h"
-#include "stamp/pipelines/bench.h"
-#include "stamp/pipelines/image_bench.h"
-#include "stamp/pipelines/synthetic_model.h"
+#include "option_flags.h"
+#include "stamp/pipelines/options/bench.h"
 
 namespace stamp::cli {
 namespace {
@@ -20,8 +15,9 @@ struct BenchFlags {
 };
 
 Recipe bench_recipe(const std::string& name, const BenchFlags& flags) {
-  Recipe recipe = flags.options.model.empty() ? load_recipe(name.empty() ? "bf16" : name)
-                                              : recipe_or_stored(name, flags.options.model);
+  Recipe recipe = name.empty() ? unnamed_recipe() : load_recipe(name);
+  if (flags.options.model.empty() && name.empty()) recipe = {};
+  complete_recipe(recipe, flags.options.model);
   if (flags.lm_head != 0) recipe.lm_head.bits = flags.lm_head;
   return recipe;
 }
@@ -63,25 +59,14 @@ void run_bench(BenchFlags& flags, int& exit_code) {
 
 void add_bench(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<BenchFlags>();
-  BenchOptions& o = flags->options;
-  auto* model = app.add_option("MODEL", o.model, "Hugging Face model directory");
-  model->check(CLI::ExistingDirectory);
-  app.add_option("--shape", o.shape,
-                 fmt::format("random weights: {} (language), {} (one image step), or a config.json",
-                             fmt::join(shape_names(), ", "), fmt::join(image_shape_names(), ", ")))
-      ->excludes(model);
-  app.add_option("--prefill", o.prefill, "tokens of one pass (2048 unless --decode is given)");
-  app.add_option("--decode", o.decode, "single tokens of one run");
-  app.add_option("--depth", o.depth, "tokens in the cache before them");
-  app.add_flag("--linear", o.linear, "single linears: 2048x2048->8192 and 2048x8192->2048");
-  app.add_option("--runs", o.runs, "timed runs, after one that is not")->capture_default_str();
+  add_flags(app, flags->options);
+  CLI::Option* model = app.get_option("MODEL")->check(CLI::ExistingDirectory);
+  app.get_option("--shape")->excludes(model);
   app.add_option("--recipe", flags->recipe,
                  "preset name or JSON file (default: that of stored weights, or bf16)");
   app.add_option("--compare-recipe", flags->compared, "a second one that takes turns with it");
   app.add_option("--lm-head", flags->lm_head, "bits of the output head, whatever the recipe says")
       ->check(CLI::IsMember({4, 8, 16}));
-  add_compute(app, "--compute", o.compute, "arithmetic where nothing is quantized: fp32 or bf16");
-  add_execution(app, o.execution);
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] { run_bench(*flags, exit_code); });
 }

@@ -28,9 +28,9 @@ std::tm local_time() {
 }
 
 ChatTemplate open_template(const Flags& flags) {
-  if (flags.template_file.empty()) return ChatTemplate::load(flags.text.model);
+  if (flags.template_file.empty()) return ChatTemplate::load(flags.text.model.model);
   return {read_text(flags.template_file), flags.template_file.string(),
-          read_tokenizer_config(flags.text.model)};
+          read_tokenizer_config(flags.text.model.model)};
 }
 
 Json to_json(const std::string& message, const ChatAnswer& answer) {

@@ -1,34 +1,26 @@
 #include <memory>
 
-#include "command.h"
+#include "option_flags.h"
 #include "stamp/core/process.h"
-#include "stamp/pipelines/quantize.h"
+#include "stamp/pipelines/options/quantize.h"
 
 namespace stamp::cli {
 
 void add_quantize(CLI::App& app, int& exit_code) {
   struct Flags {
     QuantizeOptions options;
-    std::string recipe;
     bool dry_run = false, json = false;
   };
   auto flags = std::make_shared<Flags>();
-  QuantizeOptions& options = flags->options;
-  app.add_option("MODEL", options.model, "Hugging Face model directory")
-      ->required()
-      ->check(CLI::ExistingDirectory);
-  app.add_option("--recipe", flags->recipe, "preset name or JSON file (see 'stamp recipe')")
-      ->required();
-  app.add_option("--out", options.out, "directory to write; grows as OUT.partial")->required();
-  app.add_option("--calibration", options.calibration,
-                 "text for recipes that need one (default: MODEL/calibration.txt)")
-      ->check(CLI::ExistingFile);
+  add_flags(app, flags->options);
+  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("--recipe")->required();
+  app.get_option("--out")->required();
+  app.get_option("--calibration")->check(CLI::ExistingFile);
   app.add_flag("--dry-run", flags->dry_run, "print sizes, memory and time; write nothing");
-  app.add_flag("--force", options.force, "replace the directory when it exists");
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] {
     QuantizeOptions& o = flags->options;
-    o.recipe = load_recipe(flags->recipe);
     o.command = command_line();
     if (flags->dry_run) {
       const QuantizeEstimate estimate = estimate_quantize(o);

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "command.h"
-#include "stamp/pipelines/verify.h"
+#include "option_flags.h"
+#include "stamp/pipelines/options/verify.h"
 
 namespace stamp::cli {
 namespace {
@@ -17,11 +17,8 @@ void add_verify(CLI::App& app, int& exit_code) {
     bool strict = false, json = false;
   };
   auto flags = std::make_shared<Flags>();
-  app.add_option("DIR", flags->options.directory, "folder of reference outputs")
-      ->required()
-      ->check(CLI::ExistingDirectory);
-  app.add_option("--only", flags->options.only, "prefixes of case names, such as llm,tok/llama3")
-      ->delimiter(',');
+  add_flags(app, flags->options);
+  app.get_option("DIR")->required()->check(CLI::ExistingDirectory);
   app.add_flag("--strict", flags->strict, "exit 3 when a case is not supported");
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] {

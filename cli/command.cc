@@ -4,7 +4,6 @@
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/parallel.h"
-#include "stamp/models/model.h"
 
 namespace stamp::cli {
 
@@ -33,12 +32,6 @@ void add_execution(CLI::App& app, Execution& execution) {
          },
          "quantized products on integers where the recipe allows, or simulated in fp32")
       ->check(CLI::IsMember({"integer", "simulated"}));
-}
-
-Recipe recipe_or_stored(const std::string& name, const std::filesystem::path& model) {
-  if (!name.empty()) return load_recipe(name);
-  const auto source = ModelSource::open(model);
-  return source->stored_recipe() != nullptr ? *source->stored_recipe() : Recipe{};
 }
 
 Compute usable_compute(Compute wanted) {

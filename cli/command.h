@@ -30,8 +30,6 @@ void add_threads(CLI::App& app);
 void add_compute(CLI::App& app, const std::string& flag, Compute& compute, const std::string& help);
 /// --execution integer|simulated into `execution`.
 void add_execution(CLI::App& app, Execution& execution);
-/// The recipe of that name; without a name that of the stored weights of `model`, or bf16.
-Recipe recipe_or_stored(const std::string& name, const std::filesystem::path& model);
 /// Where bf16 products are not native the program computes in fp32: says so on standard error.
 Compute usable_compute(Compute wanted);
 /// Prints `json` when `as_json`, else `text`.

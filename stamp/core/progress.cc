@@ -19,6 +19,11 @@ void on_signal(int signal) {
   }
 }
 
+std::function<void(const ProgressState&)>& progress_listener() {
+  static std::function<void(const ProgressState&)> listener;
+  return listener;
+}
+
 std::string clock_text(double seconds) {
   const int64_t s = static_cast<int64_t>(std::min(seconds, 359999.0));
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
@@ -44,7 +49,13 @@ void catch_interrupts() {
 
 bool interrupted() { return interrupt_count > 0; }
 
+void interrupt() { interrupt_count = interrupt_count + 1; }
+
 void clear_interrupt() { interrupt_count = 0; }
+
+void set_progress_listener(std::function<void(const ProgressState&)> listener) {
+  progress_listener() = std::move(listener);
+}
 
 Progress::Progress(std::string label, int64_t total, std::string unit)
     : label_(std::move(label)),
@@ -52,12 +63,12 @@ Progress::Progress(std::string label, int64_t total, std::string unit)
       total_(std::max<int64_t>(total, 1)),
       start_(Clock::now()),
       drawn_(start_),
-      terminal_(isatty(STDERR_FILENO)) {}
+      terminal_(progress_listener() || isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
   if (!shown_) return;
   draw(true);
-  if (terminal_) fmt::print(stderr, "\n");
+  if (terminal_ && !progress_listener()) fmt::print(stderr, "\n");
 }
 
 void Progress::advance(int64_t count) {
@@ -72,6 +83,7 @@ void Progress::advance(int64_t count) {
 }
 
 void Progress::draw(bool last) {
+  if (progress_listener()) return progress_listener()({this, label_, unit_, done_, total_, last});
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   const double rate = static_cast<double>(done_) / std::max(seconds, 1e-9);
   const double left = rate > 0 ? static_cast<double>(total_ - done_) / rate : 0;

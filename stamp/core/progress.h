@@ -2,6 +2,7 @@
 // Progress bar with throughput and ETA on standard error, and clean interruption by Ctrl-C.
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace stamp {
@@ -26,6 +27,17 @@ class Progress {
   bool terminal_, shown_ = false;
 };
 
+/// What a progress bar shows.
+struct ProgressState {
+  const void* work = nullptr;  // tells bars apart
+  std::string label, unit;
+  int64_t done = 0, total = 0;
+  bool last = false;  // this work shows nothing further
+};
+/// Sends what Progress would draw to `listener` instead, five times a second, from the threads that
+/// do the work; an empty one draws again. Not to be called while work is in progress.
+void set_progress_listener(std::function<void(const ProgressState&)> listener);
+
 /// Handlers with SA_ONSTACK interrupt the calling thread on a stack of their own from now on.
 /// Without it they can corrupt the heap: kernels that oneDNN generates use the stack pointer as an
 /// ordinary register. Programs with handlers of their own call it in their main thread.
@@ -37,6 +49,8 @@ void catch_interrupts();
 /// True after the first such signal: long loops end at the next safe point and mark results
 /// partial.
 bool interrupted();
+/// Makes interrupted() true, for programs that handle signals themselves; safe in signal handlers.
+void interrupt();
 /// Makes interrupted() false again, for programs that go on after an interruption.
 void clear_interrupt();
 
