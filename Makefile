@@ -3,10 +3,12 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-arm asan tsan build bench peers deps check clean
+.PHONY: help demo test test-python wheel test-arm asan tsan build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
+	@echo "make test-python  build the Python module, run its tests (needs pip)"
+	@echo "make wheel  build the Python package with its libraries bundled -> dist/"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
 	@echo "make tsan   the same under the thread sanitizer (clang)"
@@ -32,6 +34,12 @@ demo: deps build
 test: deps build
 	@echo "== running all tests"
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+test-python: deps
+	@tools/test_python.sh $(BUILD)
+
+wheel: deps
+	@tools/make_wheel.sh
 
 test-arm:
 	@tools/install_deps.sh arm

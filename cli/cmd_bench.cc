@@ -62,6 +62,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   add_flags(app, flags->options);
   CLI::Option* model = app.get_option("MODEL")->check(CLI::ExistingDirectory);
   app.get_option("--shape")->excludes(model);
+  app.get_option("--prefill")->default_str("");  // depends on the others
   app.add_option("--recipe", flags->recipe,
                  "preset name or JSON file (default: that of stored weights, or bf16)");
   app.add_option("--compare-recipe", flags->compared, "a second one that takes turns with it");

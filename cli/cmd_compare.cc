@@ -1,10 +1,11 @@
 #include <memory>
 
 #include "image_flags.h"
+#include "option_flags.h"
 #include "stamp/core/error.h"
-#include "stamp/pipelines/ablations.h"
-#include "stamp/pipelines/compare.h"
+#include "stamp/pipelines/compare_presets.h"
 #include "stamp/pipelines/image_compare.h"
+#include "stamp/pipelines/options/compare.h"
 
 namespace stamp::cli {
 namespace {
@@ -13,36 +14,12 @@ struct Flags {
   CompareOptions options;
   ImageFlags image;
   int64_t teacher_prompts = 4;
-  std::string preset, bos = "every";
+  std::string preset;
   std::vector<std::string> bits;
   std::vector<int> weights = {16}, activations = {4}, kv = {16};
   std::filesystem::path report, json_file;
   bool json = false;
 };
-
-// What `make demo` runs: small enough for two cores and a few minutes.
-void apply_demo_preset(CLI::App& app, Flags& flags) {
-  CompareOptions& o = flags.options;
-  const auto given = [&](const char* flag) { return app.count(flag) > 0; };
-  if (!given("--text")) o.text = o.model / "heldout.txt";
-  if (!given("--bits")) flags.bits = {"w4a4kv4", "a3kv3", "a2kv2"};
-  if (!given("--plan")) o.plans = {"two_level", "waterfill"};
-  if (!given("--sequence")) o.sequences = {"none", "haar"};
-  if (!given("--windows")) o.max_windows = 12;
-}
-
-// The paper's table (METHODS 12): windows of 2048 tokens, BOS in the first one only.
-void apply_paper_preset(CLI::App& app, Flags& flags) {
-  CompareOptions& o = flags.options;
-  const auto given = [&](const char* flag) { return app.count(flag) > 0; };
-  o.paper = true;
-  if (!given("--feature")) o.features = {"rtn", "smoothquant", "quarot", "flatquant"};
-  if (!given("--sequence")) o.sequences = {"none", "haar:3", "dct", "wht", "klt"};
-  if (!given("--weights")) flags.weights = {4};
-  if (!given("--kv")) flags.kv = {4};
-  if (!given("--context")) o.context = 2048;
-  if (!given("--bos")) flags.bos = "first";
-}
 
 // Sweeps instead of a grid: their own result and report.
 void run_ablation_preset(CLI::App& app, const Flags& flags) {
@@ -51,7 +28,7 @@ void run_ablation_preset(CLI::App& app, const Flags& flags) {
                           .text = o.text.empty() ? o.model / "heldout.txt" : o.text,
                           .calibration = o.calibration,
                           .context = o.context,
-                          .bos_every_window = flags.bos == "every"};
+                          .bos_every_window = o.bos_every_window};
   if (app.count("--feature") > 0) options.feature = o.features.front();
   if (app.count("--activations") > 0) options.bits = flags.activations.front();
   if (app.count("--windows") > 0) options.max_windows = o.max_windows;
@@ -70,6 +47,17 @@ std::vector<BitSetting> bit_settings(const Flags& flags) {
     for (const int a : flags.activations)
       for (const int kv : flags.kv) settings.push_back({w, a, kv});
   return settings;
+}
+
+/// Before the flags' defaults: the paper has 4 bits everywhere.
+void apply_preset(const CLI::App& app, Flags& flags) {
+  const auto given = [&](const std::string& name) { return app.count(flag_name(name)) > 0; };
+  if (flags.preset == "paper-llm" && !given("weights")) flags.weights = {4};
+  if (flags.preset == "paper-llm" && !given("kv")) flags.kv = {4};
+  if (flags.preset != "demo" || given("bits")) flags.options.bits = bit_settings(flags);
+  stamp::apply_preset(flags.options, flags.preset, [&](const std::string& name) {
+    return given(name) || (name == "bits" && flags.preset == "paper-llm");
+  });
 }
 
 constexpr int64_t kReportPictures = 4;
@@ -101,15 +89,12 @@ void run(CLI::App& app, Flags& flags) {
     return run_images(app, flags);
   }
   if (flags.preset == "ablations") return run_ablation_preset(app, flags);
-  if (flags.preset == "demo") apply_demo_preset(app, flags);
-  if (flags.preset == "paper-llm") apply_paper_preset(app, flags);
+  apply_preset(app, flags);
   CompareOptions& options = flags.options;
   if (options.text.empty())
     throw_argument("compare: --text FILE is required without --preset demo");
   if (!options.recipes.empty() && !flags.report.empty())
     throw_argument("compare: --out draws the grid, not the recipes of --recipes; use --json-out");
-  options.bos_every_window = flags.bos == "every";
-  options.bits = bit_settings(flags);
   const Comparison comparison = compare(options);
   const Json json = to_json(comparison);
   if (!flags.report.empty()) write_file_atomically(flags.report, to_html(comparison));
@@ -123,48 +108,23 @@ void run(CLI::App& app, Flags& flags) {
 void add_compare(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   CompareOptions& options = flags->options;
-  app.add_option("MODEL", options.model, "Hugging Face model directory")
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  add_flags(app, options);
+  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("--text")->check(CLI::ExistingFile);
+  app.get_option("--center")
+      ->check(CLI::IsMember({"none", "static", "auto"}))
+      ->capture_default_str();
   app.add_option("--preset", flags->preset,
                  "demo: the bundled model's grid; paper-llm: the paper's methods, "
                  "--feature names presets paper-*; ablations: one setting varied at a time; "
                  "paper-lvm: of an image pipeline; other flags override")
       ->check(CLI::IsMember({"demo", "paper-llm", "ablations", "paper-lvm"}));
-  app.add_option("--text", options.text, "text to score")->check(CLI::ExistingFile);
-  app.add_option("--calibration", options.calibration,
-                 "calibration text, never the scored one (default: MODEL/calibration.txt)");
-  app.add_option(
-      "--cache", options.cache,
-      "folder that keeps learned transforms (of images: calibrations and finished rows), "
-      "so that an interrupted run continues");
-  app.add_option("--feature", options.features, "feature transforms")->delimiter(',');
-  app.add_option("--sequence", options.sequences, "sequence transforms; none: no L")
-      ->delimiter(',');
-  app.add_option("--plan", options.plans, "bit plans")->delimiter(',');
   app.add_option("--bits", flags->bits,
                  "settings like w4a4kv4,a3kv3; instead of the three lists below")
       ->delimiter(',');
   app.add_option("--weights", flags->weights, "weight widths")->delimiter(',');
   app.add_option("--activations", flags->activations, "activation widths")->delimiter(',');
   app.add_option("--kv", flags->kv, "K/V widths")->delimiter(',');
-  app.add_option(
-         "--recipes", options.recipes,
-         "presets or recipe files to measure instead of the grid; the first is the baseline")
-      ->delimiter(',');
-  app.add_option("--high-tokens", options.high_tokens, "rows at 8 bits in two_level")
-      ->capture_default_str();
-  app.add_option("--center", options.center, "static centering of linear inputs")
-      ->check(CLI::IsMember({"none", "static", "auto"}))
-      ->capture_default_str();
-  app.add_option("--context", options.context, "tokens per window")->capture_default_str();
-  app.add_option("--windows", options.max_windows, "at most so many windows; 0: all");
-  app.add_option("--bos", flags->bos, "which windows start with BOS")
-      ->check(CLI::IsMember({"every", "first"}))
-      ->capture_default_str();
-  add_execution(app, options.execution);
-  app.add_option("--site", options.report_site,
-                 "input drawn in the report (layers.N.attn_in, ...)");
   app.add_option("--out", flags->report, "write a self-contained HTML report");
   app.add_option("--json-out", flags->json_file, "also write the JSON to a file");
   app.add_flag("--json", flags->json, "print JSON");

@@ -15,9 +15,11 @@ namespace stamp::cli {
 void add_bench(CLI::App& app, int& exit_code);
 void add_chat(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
+void add_doctor(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
 void add_image(CLI::App& app, int& exit_code);
+void add_info(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_recipe(CLI::App& app, int& exit_code);
 void add_sensitivity(CLI::App& app, int& exit_code);

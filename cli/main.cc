@@ -33,6 +33,9 @@ constexpr std::array kCommands = {
             stamp::cli::add_sensitivity},
     Command{"tune", "search for the recipe that loses least at a given width",
             stamp::cli::add_tune},
+    Command{"info", "what a model directory holds", stamp::cli::add_info},
+    Command{"doctor", "what this machine offers, measured, and what stands in the way",
+            stamp::cli::add_doctor},
     Command{"verify", "check this build against a folder of reference outputs",
             stamp::cli::add_verify},
     Command{"recipe", "list the named recipes, or print one as JSON", stamp::cli::add_recipe}};

@@ -66,7 +66,7 @@ Progress::Progress(std::string label, int64_t total, std::string unit)
       terminal_(progress_listener() || isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
-  if (!shown_) return;
+  if (!shown_ && !progress_listener()) return;
   draw(true);
   if (terminal_ && !progress_listener()) fmt::print(stderr, "\n");
 }
@@ -74,7 +74,7 @@ Progress::~Progress() {
 void Progress::advance(int64_t count) {
   done_ += count;
   const auto now = Clock::now();
-  if (now - start_ < std::chrono::seconds(2)) return;
+  if (now - start_ < std::chrono::seconds(2) && !progress_listener()) return;
   if (now - drawn_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10)))
     return;
   drawn_ = now;

@@ -34,8 +34,9 @@ struct ProgressState {
   int64_t done = 0, total = 0;
   bool last = false;  // this work shows nothing further
 };
-/// Sends what Progress would draw to `listener` instead, five times a second, from the threads that
-/// do the work; an empty one draws again. Not to be called while work is in progress.
+/// Sends progress to `listener` instead of drawing it: at most five times a second, and when work
+/// ends, however short, from the threads that do the work. An empty one draws again. Not to be
+/// called while work is in progress.
 void set_progress_listener(std::function<void(const ProgressState&)> listener);
 
 /// Handlers with SA_ONSTACK interrupt the calling thread on a stack of their own from now on.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <vector>
 
 namespace stamp {
 namespace {
@@ -27,6 +28,31 @@ TEST(Interrupts, RunOnAStackOfTheirOwn) {
   }
   sigaction(SIGINT, &before[0], nullptr);
   sigaction(SIGTERM, &before[1], nullptr);
+}
+
+TEST(Progress, ListenerHearsOfWorkHoweverShort) {
+  std::vector<ProgressState> states;
+  set_progress_listener([&](const ProgressState& state) { states.push_back(state); });
+  {
+    Progress progress("work", 10, "steps");
+    for (int i = 0; i < 10; ++i) progress.advance(1);
+  }
+  set_progress_listener({});
+  { Progress progress("unheard", 1, "steps"); }
+  ASSERT_FALSE(states.empty());
+  EXPECT_EQ(states.back().label, "work");
+  EXPECT_EQ(states.back().unit, "steps");
+  EXPECT_EQ(states.back().done, 10);
+  EXPECT_EQ(states.back().total, 10);
+  EXPECT_TRUE(states.back().last);
+}
+
+TEST(Interrupts, LastUntilTheyAreCleared) {
+  EXPECT_FALSE(interrupted());
+  interrupt();
+  EXPECT_TRUE(interrupted());
+  clear_interrupt();
+  EXPECT_FALSE(interrupted());
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ void visit_options(CompareOptions& o, Visitor&& visit) {
   visit("calibration", o.calibration,
         "calibration text, never the scored one (default: MODEL/calibration.txt)");
   visit("cache", o.cache,
-        "folder that keeps learned transforms, so that an interrupted run continues");
+        "folder that keeps learned transforms (of images: calibrations and finished rows), so that "
+        "an interrupted run continues");
   visit("feature", o.features, "feature transforms");
   visit("sequence", o.sequences, "sequence transforms; none: no L");
   visit("plan", o.plans, "bit plans");
@@ -25,6 +26,8 @@ void visit_options(CompareOptions& o, Visitor&& visit) {
   visit("context", o.context, "tokens per window");
   visit("windows", o.max_windows, "at most so many windows; 0: all");
   visit("bos", bos_values(o.bos_every_window), "which windows start with BOS");
+  visit("execution", execution_values(o.execution),
+        "quantized products on integers where the recipe allows, or simulated in fp32");
   visit("site", o.report_site, "input drawn in the report (layers.N.attn_in, ...)");
 }
 

@@ -32,8 +32,14 @@ void visit_options(ImageOptions& o, Visitor&& visit) {
 template <class Visitor>
 void visit_options(ImageCompareOptions& o, Visitor&& visit) {
   visit_drawing_options(o.image, visit);
-  visit("recipes", o.recipes, "presets or recipe files; default: the paper's table");
-  visit("high_tokens", o.high_tokens, "rows at 8 bits in two_level");
+  visit("recipes", o.recipes, "presets or recipe files; default: the grid of the next four");
+  visit("feature", o.grid.features, "feature transforms");
+  visit("weights", o.grid.weights, "weight widths");
+  visit("activations", o.grid.activations, "activation widths");
+  visit("high_tokens", o.grid.high_tokens, "rows at 8 bits in two_level");
+  visit("cache", o.cache,
+        "folder that keeps calibrations and finished rows, so that an interrupted run continues");
+  visit("pictures", o.pictures, "prompts whose pictures the report shows");
   visit("calibration_prompts", o.calibration_prompts,
         "prompts to calibrate recipes with, other ones than are drawn");
   visit("teacher_prompts", o.teacher_prompts,

@@ -1,0 +1,344 @@
+// Language models: logits, text, conversations.
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/optional.h>
+
+#include <ctime>
+
+#include "array.h"
+#include "call.h"
+#include "keywords.h"
+#include "stamp/core/error.h"
+#include "stamp/pipelines/chat.h"
+#include "stamp/pipelines/options/generate.h"
+#include "stamp/text/stream_decoder.h"
+
+namespace stamp::python {
+namespace {
+
+constexpr int64_t kLogitRows = 64;  // computed at a time: between two looks at Ctrl-C
+
+struct LanguageModel {
+  TextModelOptions options;
+  TextModel text;
+
+  ForwardContext context() const {
+    ForwardContext context;
+    context.compute = options.compute;
+    return context;
+  }
+};
+
+nb::object load(const nb::args& args, const nb::kwargs& kwargs) {
+  TextModelOptions options = read_options<TextModelOptions>("load", args, kwargs);
+  TextModel text = call([&] { return open_text_model(options); });
+  return nb::cast(new LanguageModel{std::move(options), std::move(text)},
+                  nb::rv_policy::take_ownership);
+}
+
+nb::object logits(const LanguageModel& self, const nb::object& ids) {
+  const std::vector<int32_t> tokens = ids_of(ids);
+  if (tokens.empty()) throw_argument("logits: expected at least one id");
+  const Model& model = *self.text.model;
+  const auto count = static_cast<int64_t>(tokens.size());
+  nb::object result = new_matrix(count, model.config().vocab_size);
+  const FloatView out = view_of(result, "out");
+  call([&] {
+    ForwardContext context = self.context();
+    KvCache cache = model.make_cache(count);
+    const Matrix hidden = model.forward(tokens, cache, context);
+    for (int64_t first = 0; first < count && !interrupted(); first += kLogitRows) {
+      const int64_t rows = std::min(kLogitRows, count - first);
+      model.logits(hidden.view().rows_from(first, rows), out.rows_from(first, rows), context);
+    }
+    return 0;
+  });
+  return result;
+}
+
+/// Tokens one after the other: an iterator of text, or of ids where the prompt was made of ids.
+class TextStream {
+ public:
+  TextStream(nb::object model, std::vector<int32_t> prompt, GenerateOptions options, bool as_text)
+      : owner_(std::move(model)),
+        model_(nb::cast<const LanguageModel&>(owner_)),
+        options_(std::move(options)),
+        left_(options_.max_new_tokens),
+        as_text_(as_text),
+        session_(*model_.text.model, capacity(prompt)),
+        rng_(options_.seed),
+        context_(model_.context()),
+        decoder_(model_.text.tokenizer) {
+    if (left_ < 0) throw_argument("generate: expected max_new_tokens >= 0, got {}", left_);
+    session_.append(prompt);
+    options_.max_new_tokens = 1;
+  }
+
+  nb::object next() {
+    while (left_ > 0) {
+      const auto ids = call([&] { return session_.generate(options_, rng_, context_); });
+      if (ids.empty()) break;
+      --left_;
+      if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), ids[0]) !=
+          options_.stop_ids.end())
+        left_ = 0;
+      if (!as_text_) return nb::int_(ids[0]);
+      if (const std::string text = decoder_.push(ids[0]); !text.empty())
+        return nb::str(text.c_str(), text.size());
+    }
+    throw nb::stop_iteration();
+  }
+
+ private:
+  int64_t capacity(const std::vector<int32_t>& prompt) const {
+    const auto length = static_cast<int64_t>(prompt.size());
+    const int64_t positions = model_.text.model->config().max_positions;
+    if (length == 0) throw_argument("generate: the prompt is empty");
+    if (length > positions)
+      throw_argument("generate: a prompt of {} tokens exceeds the model's {} positions", length,
+                     positions);
+    return length + std::clamp<int64_t>(options_.max_new_tokens, 0, positions - length);
+  }
+
+  nb::object owner_;
+  const LanguageModel& model_;
+  GenerateOptions options_;
+  int64_t left_;
+  bool as_text_;
+  TokenSession session_;
+  Rng rng_;
+  ForwardContext context_;
+  StreamDecoder decoder_;
+};
+
+struct GenerateKeywords {
+  GenerateOptions options;
+  nb::object prompt;
+  bool stream = false;
+};
+template <class Visitor>
+void visit_options(GenerateKeywords& o, Visitor&& visit) {
+  visit.argument("prompt", o.prompt, "text, or token ids");
+  visit("stream", o.stream, "return an iterator of pieces of text (or of ids)");
+  visit_options(o.options, visit);
+}
+
+nb::object generate(const nb::object& self, const nb::args& args, const nb::kwargs& kwargs) {
+  const auto& model = nb::cast<const LanguageModel&>(self);
+  auto keywords = read_options<GenerateKeywords>("generate", args, kwargs,
+                                                 {.options = generate_defaults(model.text)});
+  if (!keywords.prompt.is_valid()) throw nb::type_error("generate: expected a prompt");
+  std::string text;
+  const bool as_text = nb::try_cast<std::string>(keywords.prompt, text);
+  const std::vector<int32_t> prompt =
+      as_text ? model.text.tokenizer.encode(text) : ids_of(keywords.prompt);
+  if (keywords.stream)
+    return nb::cast(new TextStream(self, prompt, keywords.options, as_text),
+                    nb::rv_policy::take_ownership);
+  const std::vector<int32_t> ids = call([&] {
+    ForwardContext context = model.context();
+    return generate_ids(*model.text.model, prompt, keywords.options, context);
+  });
+  return as_text ? nb::cast(model.text.tokenizer.decode(ids, true)) : nb::cast(ids);
+}
+
+std::tm local_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm time{};
+  localtime_r(&now, &time);
+  return time;
+}
+
+struct ChatKeywords {
+  ChatOptions options;
+  std::filesystem::path chat_template;
+};
+template <class Visitor>
+void visit_options(ChatKeywords& o, Visitor&& visit) {
+  visit("system", o.options.system, "system message");
+  visit("chat_template", o.chat_template, "file to take the template from, instead of the model's");
+  visit("context", o.options.capacity, "tokens of the whole conversation");
+  visit_options(o.options.generate, visit);
+}
+
+ChatTemplate open_template(const ChatKeywords& keywords, const std::filesystem::path& model) {
+  const std::filesystem::path& file = keywords.chat_template;
+  if (file.empty()) return ChatTemplate::load(model);
+  return {read_text(file), file.string(), read_tokenizer_config(model)};
+}
+
+class Conversation {
+ public:
+  Conversation(nb::object model, const ChatKeywords& keywords)
+      : owner_(std::move(model)),
+        model_(nb::cast<const LanguageModel&>(owner_)),
+        template_(open_template(keywords, model_.options.model)),
+        context_(model_.context()),
+        chat_(*model_.text.model, model_.text.tokenizer, template_, keywords.options, context_) {}
+
+  nb::dict ask(const std::string& message,
+               const std::optional<std::function<void(std::string)>>& on_text) {
+    const ChatAnswer answer = call([&] {
+      return chat_.ask(message, [&](std::string_view text) {
+        if (!on_text) return;
+        const nb::gil_scoped_acquire lock;
+        (*on_text)(std::string(text));
+      });
+    });
+    nb::dict result;
+    result["text"] = answer.text;
+    result["kept"] = answer.kept;
+    result["prefilled"] = answer.prefilled;
+    result["generated"] = answer.generated;
+    result["stopped"] = answer.stopped;
+    return result;
+  }
+  void reset() { chat_.reset(); }
+
+ private:
+  nb::object owner_;
+  const LanguageModel& model_;
+  ChatTemplate template_;
+  ForwardContext context_;
+  Chat chat_;
+};
+
+nb::object chat(const nb::object& self, const nb::args& args, const nb::kwargs& kwargs) {
+  const auto& model = nb::cast<const LanguageModel&>(self);
+  ChatKeywords start;
+  start.options.generate = generate_defaults(model.text);
+  start.options.generate.max_new_tokens = 1024;
+  start.options.capacity =
+      std::min(start.options.capacity, model.text.model->config().max_positions);
+  start.options.now = local_time();
+  const auto keywords = read_options<ChatKeywords>("chat", args, kwargs, std::move(start));
+  return nb::cast(new Conversation(self, keywords), nb::rv_policy::take_ownership);
+}
+
+nb::dict config_of(const LanguageModel& self) {
+  const LlmConfig& c = self.text.source->config();
+  return nb::cast<nb::dict>(to_python({{"architecture", c.architecture},
+                                       {"vocab_size", c.vocab_size},
+                                       {"hidden_size", c.hidden_size},
+                                       {"intermediate_size", c.intermediate_size},
+                                       {"layers", c.layers},
+                                       {"heads", c.heads},
+                                       {"kv_heads", c.kv_heads},
+                                       {"head_dim", c.head_dim},
+                                       {"max_positions", c.max_positions}}));
+}
+
+nb::dict statistics_of(const LanguageModel& self) {
+  nb::dict result;
+  for (const auto& [site, statistics] : self.text.calibration) {
+    nb::dict own;
+    own["range2"] = statistics.range2;
+    own["mean"] = statistics.mean;
+    own["center"] = statistics.center;
+    own["skip_tokens"] = statistics.skip_tokens;
+    result[site.c_str()] = own;
+  }
+  return result;
+}
+
+/// Model.NAME: the module's function for the model's directory, with its recipe unless another one
+/// is given.
+void add_measurement(nb::class_<LanguageModel>& model, const char* name, bool has_recipe) {
+  model.def(
+      name,
+      [name, has_recipe](const LanguageModel& self, const nb::kwargs& kwargs) {
+        nb::dict keywords;
+        if (has_recipe && !self.text.recipe.is_plain())
+          keywords["recipe"] = to_python(to_json(self.text.recipe));
+        for (const auto& [key, value] : kwargs) keywords[key] = value;
+        return nb::module_::import_("stamp_quant._native")
+            .attr(name)(self.options.model, **keywords);
+      },
+      nb::sig(keep(std::string("def ") + name + "(self, **options) -> stamp_quant._result.Result")),
+      keep(std::string("stamp_quant.") + name + "() of this model" +
+           (has_recipe ? " and its recipe." : ".")));
+}
+
+constexpr const char* kLoadExamples = R"(
+>>> m = stamp_quant.load(model, recipe='w4a4kv4-stamp')
+>>> m.recipe['name'], m.config['layers']
+('w4a4kv4-stamp', 8)
+)";
+constexpr const char* kGenerateExamples = R"(
+What is not given follows the model's generation_config.json.
+
+>>> m = stamp_quant.load(model)
+>>> text = m.generate('The kernel', max_new_tokens=8, temperature=0.0)
+>>> text == ''.join(m.generate('The kernel', stream=True, max_new_tokens=8, temperature=0.0))
+True
+)";
+
+}  // namespace
+
+void add_models(nb::module_& module) {
+  using namespace nb::literals;
+  nb::class_<TextStream>(module, "TextStream", "What Model.generate(stream=True) returns.")
+      .def(
+          "__iter__", [](nb::handle self) { return nb::borrow(self); },
+          nb::sig("def __iter__(self) -> TextStream"))
+      .def("__next__", &TextStream::next, nb::sig("def __next__(self) -> str | int"));
+  nb::class_<Conversation>(module, "Chat", "A conversation whose past stays in the K/V cache.")
+      .def("ask", &Conversation::ask, "message"_a, "on_text"_a.none() = nb::none(),
+           "The answer (key 'text') and what it cost; `on_text` is called with every piece.")
+      .def("reset", &Conversation::reset, "Forgets everything but the system message.");
+
+  nb::class_<LanguageModel> model(module, "Model", "A language model that load() returned.");
+  const Described generation =
+      describe<GenerateKeywords>("generate", "Continues a prompt: text for text, ids for ids.",
+                                 "str | list[int] | TextStream", kGenerateExamples, Self::kFirst);
+  const Described conversation = describe<ChatKeywords>(
+      "chat", "A conversation with the model's chat template.", "Chat", "", Self::kFirst);
+  model
+      .def("logits", &logits, "ids"_a,
+           nb::sig("def logits(self, ids: collections.abc.Sequence[int]) -> "
+                   "numpy.typing.NDArray[numpy.float32]"),
+           R"(Logits [tokens, vocabulary] after every one of the ids.
+
+>>> m = stamp_quant.load(model)
+>>> m.logits(m.encode('Hello')).shape[1] == m.config['vocab_size']
+True
+)")
+      .def("generate", &generate, nb::sig(generation.signature), generation.documentation)
+      .def("chat", &chat, nb::sig(conversation.signature), conversation.documentation)
+      .def(
+          "encode",
+          [](const LanguageModel& self, const std::string& text, bool add_special) {
+            return self.text.tokenizer.encode(text, add_special);
+          },
+          "text"_a, "add_special"_a = true, "Token ids of text.")
+      .def(
+          "decode",
+          [](const LanguageModel& self, const nb::object& ids, bool skip_special) {
+            return self.text.tokenizer.decode(ids_of(ids), skip_special);
+          },
+          "ids"_a, "skip_special"_a = false,
+          nb::sig("def decode(self, ids: collections.abc.Sequence[int], skip_special: bool = False)"
+                  " -> str"),
+          "Text of token ids.")
+      .def_prop_ro("config", &config_of, "Sizes of the model.")
+      .def_prop_ro(
+          "recipe", [](const LanguageModel& self) { return to_python(to_json(self.text.recipe)); },
+          nb::sig("def recipe(self) -> dict"), "The recipe in force.")
+      .def_prop_ro(
+          "statistics", &statistics_of,
+          "What the recipe was calibrated with, by tensor: squared row ranges, channel means, "
+          "massive first tokens.")
+      .def_prop_ro(
+          "simulated", [](const LanguageModel& self) { return self.text.model->simulated(); },
+          "True when a part of the recipe runs on rounded fp32 values, not on integers.")
+      .def_prop_ro(
+          "notes", [](const LanguageModel& self) { return self.text.model->notes(); },
+          "Rotations in use, what is excluded.");
+  for (const char* name : {"evaluate", "sensitivity", "tune", "quantize"})
+    add_measurement(model, name, true);
+  add_measurement(model, "compare", false);
+  const Described described = describe<TextModelOptions>(
+      "load", "A model directory, ready to run with a recipe.", "Model", kLoadExamples);
+  module.def("load", &load, nb::sig(described.signature), described.documentation);
+}
+
+}  // namespace stamp::python

@@ -1,0 +1,139 @@
+"""Models: what they compute, errors, Ctrl-C, threads, progress."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import stamp_quant
+
+
+@pytest.fixture(scope="module")
+def model(root):
+    return stamp_quant.load(root / "demo/llm", recipe="w4a8kv4-stamp")
+
+
+def test_logits_predict_what_generate_takes(model):
+    ids = model.encode("The kernel")
+    assert np.asarray(model.logits(ids)).dtype == np.float32
+    follow = model.generate(ids, max_new_tokens=4, temperature=0.0)
+    for i, token in enumerate(follow):
+        assert model.logits(ids + follow[:i])[-1].argmax() == token
+    assert model.logits(np.array(ids, np.int64)).shape == (len(ids), model.config["vocab_size"])
+
+
+def test_stream_gives_the_same_ids(model):
+    ids = model.encode("In the beginning")
+    for options in ({"temperature": 0.0}, {"temperature": 0.8, "top_k": 20, "seed": 7}):
+        whole = model.generate(ids, max_new_tokens=80, **options)
+        assert list(model.generate(ids, stream=True, max_new_tokens=80, **options)) == whole
+
+
+def test_stop_id_ends_a_stream(model):
+    ids = model.encode("The kernel")
+    first = model.generate(ids, max_new_tokens=1, temperature=0.0)[0]
+    assert list(model.generate(ids, stream=True, temperature=0.0, stop_id=[first])) == [first]
+
+
+def test_chat(model, root):
+    template = root / "tests/data/chat/plain.jinja"
+    chat = model.chat(chat_template=template, max_new_tokens=4, temperature=0.0)
+    pieces = []
+    answer = chat.ask("Hello", on_text=pieces.append)
+    assert "".join(pieces) == answer["text"] and answer["kept"] == 0
+    assert chat.ask("And then?")["kept"] > 0
+    with pytest.raises(RuntimeError, match="chat_template"):
+        model.chat()
+
+
+def test_evaluate_agrees_with_the_method(model, text):
+    options = {"text": text, "context": 128, "windows": 1}
+    result = model.evaluate(**options)
+    other = stamp_quant.evaluate(text.parent, recipe="w4a8kv4-stamp", **options)
+    assert result["all_tokens"] == other["all_tokens"]
+    assert "perplexity" in str(result)
+
+
+def test_stored_model_runs(model_dir, text, tmp_path):
+    stamp_quant.quantize(model_dir, recipe="w4a8kv4-stamp", out=tmp_path / "w4")
+    stored, plain = stamp_quant.load(tmp_path / "w4"), stamp_quant.load(model_dir, recipe="w4a8kv4-stamp")
+    ids = stored.encode("The kernel")
+    assert stored.recipe["name"] == "w4a8kv4-stamp"
+    np.testing.assert_array_equal(stored.logits(ids), plain.logits(ids))
+    assert stamp_quant.info(tmp_path / "w4")["parts"][0]["parameters"] >= 15_000_000
+
+
+def test_errors_carry_the_library_messages(model, model_dir, text, tmp_path):
+    with pytest.raises(ValueError, match="w9a9"):
+        stamp_quant.evaluate(model_dir, text=text, recipe="w9a9")
+    with pytest.raises(RuntimeError, match="config.json"):
+        stamp_quant.load(tmp_path)
+    with pytest.raises(TypeError, match="unknown option 'contxt'"):
+        stamp_quant.evaluate(model_dir, text=text, contxt=256)
+    with pytest.raises(TypeError, match="context"):
+        stamp_quant.evaluate(model_dir, text=text, context="many")
+    with pytest.raises(ValueError, match="integer, simulated"):
+        stamp_quant.load(model_dir, execution="exact")
+    with pytest.raises(ValueError, match="ids"):
+        model.logits([10**9])
+    with pytest.raises(ValueError, match="prompt is empty"):
+        model.generate([])
+    with pytest.raises(ValueError, match="positions"):
+        model.generate([1] * (model.config["max_positions"] + 1))
+
+
+def test_ctrl_c_ends_long_work(model_dir, text):
+    timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(1000):
+            stamp_quant.sensitivity(model_dir, text=text, context=256)
+    timer.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    stamp_quant.evaluate(model_dir, text=text, context=64, windows=1)  # the next call is not interrupted
+
+
+def test_other_threads_run_meanwhile(model_dir, text):
+    steps, stop = [], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            steps.append(time.monotonic())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    begin = time.monotonic()
+    stamp_quant.evaluate(model_dir, text=text, context=256, windows=2)
+    end = time.monotonic()
+    stop.set()
+    thread.join()
+    assert sum(begin < step < end for step in steps) > 5
+
+
+def test_models_serve_several_threads(model):
+    ids = model.encode("The kernel of the matter")
+    want, got = model.logits(ids), [None] * 4
+
+    def run(i):
+        got[i] = model.logits(ids)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for logits in got:
+        np.testing.assert_array_equal(logits, want)
+
+
+def test_progress_goes_to_a_function(model_dir, text):
+    seen = []
+    stamp_quant._native._set_progress(lambda *state: seen.append(state))
+    stamp_quant.evaluate(model_dir, text=text, context=128, windows=2)
+    stamp_quant._native._set_progress(None)
+    work, label, unit, done, total, last = seen[-1]
+    assert (label, unit, last) == ("eval", "tokens", True) and done == total > 0

@@ -1,0 +1,36 @@
+#include "stamp/pipelines/compare_presets.h"
+
+#include "stamp/core/error.h"
+
+namespace stamp {
+namespace {
+
+using Given = std::function<bool(const std::string&)>;
+
+void apply_demo(CompareOptions& o, const Given& given) {
+  if (!given("text")) o.text = o.model / "heldout.txt";
+  if (!given("bits")) o.bits = {{4, 4, 4}, {16, 3, 3}, {16, 2, 2}};
+  if (!given("plan")) o.plans = {"two_level", "waterfill"};
+  if (!given("sequence")) o.sequences = {"none", "haar"};
+  if (!given("windows")) o.max_windows = 12;
+}
+
+void apply_paper(CompareOptions& o, const Given& given) {
+  o.paper = true;
+  if (!given("feature")) o.features = {"rtn", "smoothquant", "quarot", "flatquant"};
+  if (!given("sequence")) o.sequences = {"none", "haar:3", "dct", "wht", "klt"};
+  if (!given("bits")) o.bits = {{4, 4, 4}};
+  if (!given("context")) o.context = 2048;
+  if (!given("bos")) o.bos_every_window = false;
+}
+
+}  // namespace
+
+void apply_preset(CompareOptions& options, const std::string& preset, const Given& given) {
+  if (preset == "demo") return apply_demo(options, given);
+  if (preset == "paper-llm") return apply_paper(options, given);
+  if (!preset.empty())
+    throw_argument("compare: unknown preset '{}', expected demo or paper-llm", preset);
+}
+
+}  // namespace stamp
