@@ -168,7 +168,7 @@ constexpr const char* kCompareExamples = R"(
 )";
 constexpr const char* kQuantizeExamples = R"(
 >>> stamp_quant.quantize(model, recipe='w4a4kv4-stamp', out='unused', dry_run=True)['quant_method']
-'compressed-tensors'
+'stamp'
 )";
 
 }  // namespace

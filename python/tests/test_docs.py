@@ -61,4 +61,4 @@ def test_readme_script(root, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "haar" in done.stdout
-    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")

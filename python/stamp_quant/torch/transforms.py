@@ -85,8 +85,8 @@ class Dct:
 
     def __init__(self, tokens, levels):
         self.rows = range(tokens)
-        k, i = torch.meshgrid(torch.arange(tokens, dtype=torch.float64), torch.arange(tokens), indexing="ij")
-        self.matrix = torch.cos(math.pi * k * (2 * i + 1) / (2 * tokens)) * math.sqrt(2 / tokens)
+        i = torch.arange(tokens, dtype=torch.float64)
+        self.matrix = torch.cos(math.pi * i[:, None] * (2 * i + 1) / (2 * tokens)) * math.sqrt(2 / tokens)
         self.matrix[0] *= math.sqrt(0.5)
 
     def _multiply(self, matrix, x):
