@@ -179,7 +179,10 @@ void panel_outputs(const ActivationCodes& x, const CodeRows& all_rows, const Cod
                          .bias = bias},
                         y, add, stream);
   }
-  scaled_sums(rows, panel, panel.constants->data() + part.first_row, x.rows, tile.acc, tile.scaled);
+  for (int64_t i = 0; i < rows.rows; i += kGroupedRows)  // a part may be all there is
+    scaled_sums(rows.part(i, std::min(kGroupedRows, rows.rows - i)), panel,
+                panel.constants->data() + part.first_row + i, x.rows, tile.acc,
+                tile.scaled + i * kColumns);
   decode_panel(part, tile.scaled, bias, y, add, stream);
 }
 
