@@ -36,7 +36,8 @@ function(stamp_tests layer)
   target_compile_definitions(test_${layer} PRIVATE STAMP_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # Tests run side by side: threads that spin while they wait would keep the others from running.
   gtest_discover_tests(test_${layer}
-                       PROPERTIES TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60)
+                       PROPERTIES TIMEOUT ${STAMP_TEST_SECONDS} ENVIRONMENT OMP_WAIT_POLICY=passive
+                       DISCOVERY_TIMEOUT 60)
 endfunction()
 
 # stamp_object_tests(ISA...): checks of the compiled kernels. Only a release build without sanitizers
@@ -63,7 +64,8 @@ function(stamp_cli_tests)
   foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     add_test(NAME cli.${name} COMMAND bash ${script} $<TARGET_FILE:stamp_cli> ${CMAKE_SOURCE_DIR})
-    set_tests_properties(cli.${name} PROPERTIES TIMEOUT 600)
+    math(EXPR seconds "2 * ${STAMP_TEST_SECONDS}")
+    set_tests_properties(cli.${name} PROPERTIES TIMEOUT ${seconds})
   endforeach()
 endfunction()
 

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <vector>
 
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
+#include "stamp/nn/attention_softmax.h"
 #include "stamp/nn/integer_attention.h"
 
 namespace stamp {
@@ -85,36 +84,6 @@ void finish_scores(const Work& work, int64_t query, int64_t begin, int64_t count
     for (int64_t j = 0; j < count; ++j) scores[j] += o.key_bias[static_cast<size_t>(begin + j)];
 }
 
-class RunningSoftmax {
- public:
-  RunningSoftmax(int64_t rows, int64_t head_dim)
-      : out_(Matrix::zeros(rows, head_dim)),
-        peak_(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity()),
-        sum_(static_cast<size_t>(rows)) {}
-  /// Turns scores into weights relative to the largest score so far.
-  void update(int64_t row, float* scores, int64_t count) {
-    float& peak = peak_[static_cast<size_t>(row)];
-    float& sum = sum_[static_cast<size_t>(row)];
-    const float largest = std::max(peak, kernels().max_f32(scores, count));
-    if (largest > peak) {
-      const float shrink = std::exp(peak - largest);
-      for (float& value : out_.view().row_span(row)) value *= shrink;
-      sum *= shrink;
-      peak = largest;
-    }
-    sum += kernels().exp_scaled(scores, count, 1.0f, peak);
-  }
-  Matrix& out() { return out_; }
-  void write(int64_t row, float* y) const {
-    const float inverse = 1.0f / sum_[static_cast<size_t>(row)];
-    for (int64_t j = 0; j < out_.cols(); ++j) y[j] = out_(row, j) * inverse;
-  }
-
- private:
-  Matrix out_;
-  std::vector<float> peak_, sum_;
-};
-
 void attend_tile(const Work& work, int64_t tile, Matrix& scores, RunningSoftmax& softmax) {
   const int64_t d = work.o.head_dim, begin = tile * kKeys;
   const int64_t count = std::min(kKeys, work.v.rows - begin);
@@ -129,10 +98,10 @@ void attend_tile(const Work& work, int64_t tile, Matrix& scores, RunningSoftmax&
     std::fill(row + high, row + count, 0.0f);
     if (low == high) continue;
     finish_scores(work, work.first + i, begin + low, high - low, row + low);
-    softmax.update(i, row + low, high - low);
+    softmax.update(i, row + low, high - low, high - low, 1.0f);
   }
   kernels().gemm_f32(scores.data(), kKeys, work.v.row(begin) + work.kv_head() * d, work.v.stride,
-                     softmax.out().data(), d, work.count, d, count, 1);
+                     softmax.out.data(), d, work.count, d, count, 1);
 }
 
 void attend(const Work& work) {
@@ -143,8 +112,7 @@ void attend(const Work& work) {
         tile * kKeys < work.end_key(work.count - 1) && (tile + 1) * kKeys > work.first_key(0);
     if (visible) attend_tile(work, tile, scores, softmax);
   }
-  for (int64_t i = 0; i < work.count; ++i)
-    softmax.write(i, work.out.row(work.first + i) + work.head * work.o.head_dim);
+  softmax.write({work.head, 1, work.first, work.count}, 0, work.out);
 }
 
 }  // namespace

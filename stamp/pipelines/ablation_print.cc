@@ -48,8 +48,8 @@ Axis value_axis(const Ablation& ablation) {
     for (const AblationPoint& point : series.points) {
       const double value = ablation.timed ? point.milliseconds : point.kl;
       if (!(value > 0)) continue;
-      low = std::min(low, value);
-      high = std::max(high, value);
+      low = std::min({low, value, !ablation.timed && point.kl_low > 0 ? point.kl_low : value});
+      high = std::max({high, value, ablation.timed ? value : point.kl_high});
     }
   if (ablation.timed || high < 8 * low) return report::linear_axis(0, high);
   return report::log_axis(low, high);

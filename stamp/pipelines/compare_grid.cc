@@ -96,6 +96,29 @@ Recipe with_sequence(Recipe recipe, const std::string& sequence, const std::stri
   return recipe;
 }
 
+/// A row per bits, feature, sequence and plan; without a sequence also the uniform plan.
+template <typename MakeRecipe>
+std::vector<CompareRow> product(const CompareOptions& options, const MakeRecipe& make) {
+  std::vector<CompareRow> rows;
+  for (const BitSetting& bits : options.bits)
+    for (const std::string& feature : options.features) {
+      const auto add = [&](const std::string& sequence, const std::string& plan) {
+        rows.push_back({.recipe = make(bits, feature, sequence, plan),
+                        .feature = feature,
+                        .sequence = sequence,
+                        .plan = plan,
+                        .weight_bits = bits.weights,
+                        .activation_bits = bits.activations,
+                        .kv_bits = bits.kv});
+      };
+      for (const std::string& sequence : options.sequences) {
+        if (sequence == "none") add("none", "uniform");
+        for (const std::string& plan : options.plans) add(sequence, plan);
+      }
+    }
+  return rows;
+}
+
 }  // namespace
 
 BitSetting parse_bit_setting(const std::string& text) {
@@ -119,46 +142,17 @@ BitSetting parse_bit_setting(const std::string& text) {
 }
 
 std::vector<CompareRow> compare_grid(const CompareOptions& options) {
-  std::vector<CompareRow> rows;
-  for (const BitSetting& bits : options.bits)
-    for (const std::string& feature : options.features) {
-      const auto add = [&](const std::string& sequence, const std::string& plan) {
-        rows.push_back({.recipe = make_recipe(bits, feature, sequence, plan, options),
-                        .feature = feature,
-                        .sequence = sequence,
-                        .plan = plan,
-                        .weight_bits = bits.weights,
-                        .activation_bits = bits.activations,
-                        .kv_bits = bits.kv});
-      };
-      for (const std::string& sequence : options.sequences) {
-        if (sequence == "none") add("none", "uniform");
-        for (const std::string& plan : options.plans) add(sequence, plan);
-      }
-    }
-  return rows;
+  return product(options, [&](const BitSetting& bits, const std::string& feature,
+                              const std::string& sequence, const std::string& plan) {
+    return make_recipe(bits, feature, sequence, plan, options);
+  });
 }
 
 std::vector<CompareRow> paper_grid(const CompareOptions& options) {
-  std::vector<CompareRow> rows;
-  for (const BitSetting& bits : options.bits)
-    for (const std::string& method : options.features) {
-      const Recipe base = with_bits(load_recipe("paper-" + method), bits);
-      const auto add = [&](const std::string& sequence, const std::string& plan) {
-        rows.push_back({.recipe = with_sequence(base, sequence, plan, options),
-                        .feature = method,
-                        .sequence = sequence,
-                        .plan = plan,
-                        .weight_bits = bits.weights,
-                        .activation_bits = bits.activations,
-                        .kv_bits = bits.kv});
-      };
-      for (const std::string& sequence : options.sequences) {
-        if (sequence == "none") add("none", "uniform");
-        for (const std::string& plan : options.plans) add(sequence, plan);
-      }
-    }
-  return rows;
+  return product(options, [&](const BitSetting& bits, const std::string& method,
+                              const std::string& sequence, const std::string& plan) {
+    return with_sequence(with_bits(load_recipe("paper-" + method), bits), sequence, plan, options);
+  });
 }
 
 std::vector<CompareRow> compare_list(const CompareOptions& options) {

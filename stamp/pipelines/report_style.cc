@@ -62,7 +62,7 @@ figcaption::before {
   counter-increment: figures; content: "Figure " counter(figures) ". "; font-weight: 600; color: var(--ink);
 }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: .84rem; margin-bottom: 6px; }
-.key { white-space: nowrap; }
+.key { white-space: nowrap; --c: var(--ink); }
 .key::before {
   content: ""; display: inline-block; width: .72em; height: .72em; margin-right: .5em; border-radius: 2px;
   background: var(--c);
@@ -83,7 +83,7 @@ svg .middle { text-anchor: middle; }
 svg .end { text-anchor: end; }
 .k-none { --c: var(--none); } .k-open { --c: var(--open); } .k-haar { --c: var(--haar); }
 .k-dct { --c: var(--dct); } .k-wht { --c: var(--wht); } .k-other { --c: var(--other); }
-.plan { --c: var(--plan); } .key.dashed:not(.plan) { --c: var(--ink); }
+.plan { --c: var(--plan); }
 .bar, .dot { fill: var(--c); }
 .stroke { stroke: var(--c); stroke-width: 1.6; }
 .dot { stroke: var(--page); stroke-width: .8; }

@@ -36,6 +36,27 @@ Linear patch_linear(const Component& component, const std::string& name,
 
 }  // namespace
 
+ImageTransformerConfig read_dit_sizes(const ConfigReader& config, ImageTransformerConfig c) {
+  const auto read = [&](const char* key, int64_t& value, int64_t largest = kMaxDitSize) {
+    value = config.integer(key, 1, largest).value_or(value);
+  };
+  read("num_layers", c.layers, 1024);
+  read("num_attention_heads", c.heads);
+  read("attention_head_dim", c.head_dim);
+  read("in_channels", c.in_channels);
+  read("patch_size", c.patch_size, 64);
+  read("sample_size", c.sample_size);
+  read("caption_channels", c.caption_channels);
+  c.out_channels = c.in_channels;
+  read("out_channels", c.out_channels);
+  c.norm_eps = config.number("norm_eps", 0, 1).value_or(1e-6);
+  if (config.boolean("norm_elementwise_affine").value_or(false))
+    config.reject("norm_elementwise_affine", "supported is false");
+  if (config.integer("cross_attention_dim", 1, kMaxDitSize).value_or(c.dim()) != c.dim())
+    config.reject("cross_attention_dim", fmt::format("expected {}", c.dim()));
+  return c;
+}
+
 void norm_rows_if(const std::vector<float>& weight, Matrix& x) {
   if (!weight.empty()) rms_norm_rows(x.view(), weight, kTextNormEps, x.view());
 }

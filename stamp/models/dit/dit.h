@@ -8,6 +8,10 @@
 
 namespace stamp {
 
+inline constexpr int64_t kMaxDitSize = 1 << 16;  // of any side of a tensor
+/// The sizes that both families name alike; keys that are absent keep what `defaults` says.
+ImageTransformerConfig read_dit_sizes(const ConfigReader& config, ImageTransformerConfig defaults);
+
 /// Names that differ between the families.
 struct DitNames {
   std::string patch_embed, time_embed;

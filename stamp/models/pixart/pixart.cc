@@ -10,8 +10,6 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 16;
-
 void check_options(const ConfigReader& config, const ImageTransformerConfig& c) {
   const auto expect = [&](const char* key, const char* value) {
     if (config.text(key).value_or(value) != value)
@@ -20,33 +18,23 @@ void check_options(const ConfigReader& config, const ImageTransformerConfig& c) 
   expect("norm_type", "ada_norm_single");
   expect("activation_fn", "gelu-approximate");
   expect("attention_type", "default");
-  if (config.boolean("norm_elementwise_affine").value_or(false))
-    config.reject("norm_elementwise_affine", "supported is false");
-  if (config.integer("cross_attention_dim", 1, kMaxSize).value_or(c.dim()) != c.dim())
-    config.reject("cross_attention_dim", fmt::format("expected {}", c.dim()));
   if (c.dim() % 4 != 0)
     config.reject("attention_head_dim", "expected heads times this to be a multiple of 4");
   if (c.size_conditions && c.dim() % 3 != 0)
     config.reject("use_additional_conditions", "expected a width that is a multiple of 3");
 }
 
-/// Keys that are absent take the defaults of the class.
 ImageTransformerConfig read_config(const ConfigReader& config) {
-  const auto size = [&](const char* key, int64_t otherwise) {
-    return config.integer(key, 1, kMaxSize).value_or(otherwise);
-  };
-  ImageTransformerConfig c{.layers = config.integer("num_layers", 1, 1024).value_or(28),
-                           .heads = size("num_attention_heads", 16),
-                           .head_dim = size("attention_head_dim", 72),
-                           .in_channels = size("in_channels", 4),
-                           .patch_size = config.integer("patch_size", 1, 64).value_or(2),
-                           .sample_size = size("sample_size", 128),
-                           .caption_channels = size("caption_channels", 4096)};
-  c.out_channels = size("out_channels", c.in_channels);
+  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 28,
+                                                     .heads = 16,
+                                                     .head_dim = 72,
+                                                     .in_channels = 4,
+                                                     .patch_size = 2,
+                                                     .sample_size = 128,
+                                                     .caption_channels = 4096});
   c.cross_heads = c.heads;
   c.cross_head_dim = c.head_dim;
   c.ff_size = 4 * c.dim();
-  c.norm_eps = config.number("norm_eps", 0, 1).value_or(1e-6);
   const auto otherwise = static_cast<double>(std::max<int64_t>(c.sample_size / 64, 1));
   c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(otherwise);
   c.size_conditions = config.boolean("use_additional_conditions").value_or(c.sample_size == 128);

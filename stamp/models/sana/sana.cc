@@ -8,36 +8,28 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 16;
 constexpr double kAttentionEps = 1e-15;
 
 ImageTransformerConfig read_config(const ConfigReader& config) {
-  const auto size = [&](const char* key, int64_t otherwise) {
-    return config.integer(key, 1, kMaxSize).value_or(otherwise);
-  };
-  ImageTransformerConfig c{.layers = config.integer("num_layers", 1, 1024).value_or(20),
-                           .heads = size("num_attention_heads", 70),
-                           .head_dim = size("attention_head_dim", 32),
-                           .cross_heads = size("num_cross_attention_heads", 20),
-                           .cross_head_dim = size("cross_attention_head_dim", 112),
-                           .in_channels = size("in_channels", 32),
-                           .patch_size = config.integer("patch_size", 1, 64).value_or(1),
-                           .sample_size = size("sample_size", 32),
-                           .caption_channels = size("caption_channels", 2304)};
-  c.out_channels = size("out_channels", c.in_channels);
+  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 20,
+                                                     .heads = 70,
+                                                     .head_dim = 32,
+                                                     .in_channels = 32,
+                                                     .patch_size = 1,
+                                                     .sample_size = 32,
+                                                     .caption_channels = 2304});
+  c.cross_heads = config.integer("num_cross_attention_heads", 1, kMaxDitSize).value_or(20);
+  c.cross_head_dim = config.integer("cross_attention_head_dim", 1, kMaxDitSize).value_or(112);
   const double ratio = config.number("mlp_ratio", 0.01, 100).value_or(2.5);
   c.ff_size = static_cast<int64_t>(ratio * static_cast<double>(c.dim()));
-  c.norm_eps = config.number("norm_eps", 0, 1).value_or(1e-6);
   c.timestep_scale = config.number("timestep_scale", 1e-6, 1e6).value_or(1.0);
   c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(0.0);
   const std::string norm = config.text("qk_norm").value_or("");
   c.qk_norm = norm == "rms_norm_across_heads";
   if (!norm.empty() && !c.qk_norm)
     config.reject("qk_norm", "supported are null and \"rms_norm_across_heads\"");
-  for (const char* key : {"guidance_embeds", "norm_elementwise_affine"})
-    if (config.boolean(key).value_or(false)) config.reject(key, "supported is false");
-  if (config.integer("cross_attention_dim", 1, kMaxSize).value_or(c.dim()) != c.dim())
-    config.reject("cross_attention_dim", fmt::format("expected {}", c.dim()));
+  if (config.boolean("guidance_embeds").value_or(false))
+    config.reject("guidance_embeds", "supported is false");
   if (c.position_scale > 0 && c.dim() % 4 != 0)
     config.reject("interpolation_scale", "expected a width that is a multiple of 4");
   return c;
