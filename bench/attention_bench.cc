@@ -2,7 +2,6 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,12 +48,6 @@ struct Chunk {
   }
 };
 
-KvBlock copy_of(const KvBlock& block) {
-  KvBlock copy{block.layout, block.heads, AlignedBuffer(block.bytes())};
-  std::memcpy(copy.data.data(), block.data.data(), static_cast<size_t>(block.bytes()));
-  return copy;
-}
-
 /// A cache of `depth` tokens, a multiple of 64: the second block of a short prefill again and again
 /// (in memory of its own), or rows of nothing.
 void fill(const KvQuantizer& kv, int64_t depth, KvCache& cache) {
@@ -62,7 +55,8 @@ void fill(const KvQuantizer& kv, int64_t depth, KvCache& cache) {
   for (int64_t i = 0; i < kLayers; ++i) {
     LayerCache& layer = cache.layer(i);
     while (!layer.blocks.empty() && static_cast<int64_t>(layer.blocks.size()) * 64 < depth)
-      layer.blocks.push_back(std::make_shared<const KvBlock>(copy_of(*layer.blocks[1])));
+      layer.blocks.push_back(
+          std::make_shared<const KvBlock>(copy_kv_block(*layer.blocks[1], *layer.arena)));
     for (Matrix* rows : {&layer.k, &layer.v})
       if (rows->rows() >= depth) std::fill_n(rows->row(128), (depth - 128) * kKvDim, 0.5f);
     layer.tokens = depth;

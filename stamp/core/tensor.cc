@@ -13,7 +13,6 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
-constexpr int64_t kLargeBytes = 4 * kHugePage;
 
 }  // namespace
 
@@ -30,12 +29,16 @@ int64_t element_count(const Shape& shape) {
 void AlignedBuffer::Free::operator()(void* p) const { std::free(p); }
 
 AlignedBuffer::AlignedBuffer(int64_t bytes) {
-  const int64_t alignment = bytes >= kLargeBytes ? kHugePage : 64;
-  const int64_t rounded = (std::max<int64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  data_.reset(std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded)));
-  if (!data_) throw std::bad_alloc();
+  const int64_t alignment = bytes >= kHugePage ? kHugePage : 64;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, static_cast<size_t>(alignment),
+                     static_cast<size_t>(std::max<int64_t>(bytes, 1))) != 0)
+    throw std::bad_alloc();
+  data_.reset(memory);
   // Streams through weights stall on page walks otherwise; a kernel without huge pages says no.
-  if (alignment == kHugePage) madvise(data_.get(), static_cast<size_t>(rounded), MADV_HUGEPAGE);
+  // What is left behind the last whole page stays in small ones: it would take two megabytes.
+  const int64_t whole = bytes / kHugePage * kHugePage;
+  if (whole > 0) madvise(memory, static_cast<size_t>(whole), MADV_HUGEPAGE);
 }
 
 Matrix::Matrix(int64_t rows, int64_t cols) { reshape(rows, cols); }

@@ -152,17 +152,19 @@ void close_blocks(const AttentionCall& call) {
   const int64_t first_block = position / kBlock, count = call.end() / kBlock - first_block;
   const int64_t sinks =
       std::max(quantizer.k.spec().sequence.skip_tokens, quantizer.v.spec().sequence.skip_tokens);
-  cache.blocks.resize(static_cast<size_t>(first_block + count));
-  parallel_for(count, [&](int64_t i) {
-    const int64_t first = (first_block + i) * kBlock;
+  for (int64_t first = first_block * kBlock; first + kBlock <= call.end(); first += kBlock) {
     auto layout = first >= sinks ? cache.layout
                                  : std::make_shared<const KvHeadLayout>(make_kv_layout(
                                        quantizer.k, quantizer.v, shape.head_dim, first));
-    cache.blocks[static_cast<size_t>(first_block + i)] =
-        std::make_shared<const KvBlock>(make_kv_block(
-            quantizer.k, quantizer.v, std::move(layout),
-            fresh_rows(call, quantizer.k.active(), cache.k, k, first),
-            fresh_rows(call, quantizer.v.active(), cache.v, v, first), shape.kv_heads, first));
+    cache.blocks.push_back(std::make_shared<const KvBlock>(
+        new_kv_block(std::move(layout), shape.kv_heads, *cache.arena)));
+  }
+  parallel_for(count, [&](int64_t i) {
+    const int64_t first = (first_block + i) * kBlock;
+    fill_kv_block(quantizer.k, quantizer.v,
+                  fresh_rows(call, quantizer.k.active(), cache.k, k, first),
+                  fresh_rows(call, quantizer.v.active(), cache.v, v, first), first,
+                  *cache.blocks[static_cast<size_t>(first_block + i)]);
   });
 }
 

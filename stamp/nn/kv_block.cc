@@ -107,14 +107,37 @@ TransformedRows transform(const TokenQuantizer& quantizer, const KvPartLayout& p
 
 }  // namespace
 
-KvBlock make_kv_block(const TokenQuantizer& k_quantizer, const TokenQuantizer& v_quantizer,
-                      std::shared_ptr<const KvHeadLayout> layout, ConstFloatView k,
-                      ConstFloatView v, int64_t heads, int64_t first) {
-  KvBlock block{layout, heads, AlignedBuffer(heads * layout->bytes)};
+std::shared_ptr<uint8_t> KvArena::take(int64_t bytes) {
+  constexpr int64_t kPiece = int64_t{8} << 20, kAlignment = 64;
+  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (bytes > left_) {
+    left_ = std::max(kPiece, bytes);
+    piece_ = std::make_shared<AlignedBuffer>(left_);
+    end_ = static_cast<uint8_t*>(piece_->data()) + left_;
+  }
+  std::shared_ptr<uint8_t> memory(piece_, end_ - left_);
+  left_ -= bytes;
+  return memory;
+}
+
+KvBlock new_kv_block(std::shared_ptr<const KvHeadLayout> layout, int64_t heads, KvArena& arena) {
+  const int64_t bytes = heads * layout->bytes;
+  return {std::move(layout), heads, arena.take(bytes)};
+}
+
+KvBlock copy_kv_block(const KvBlock& block, KvArena& arena) {
+  KvBlock copy = new_kv_block(block.layout, block.heads, arena);
+  std::copy_n(block.data.get(), block.bytes(), copy.data.get());
+  return copy;
+}
+
+void fill_kv_block(const TokenQuantizer& k_quantizer, const TokenQuantizer& v_quantizer,
+                   ConstFloatView k, ConstFloatView v, int64_t first, const KvBlock& block) {
+  const KvHeadLayout* const layout = block.layout.get();
   const TransformedRows keys = transform(k_quantizer, layout->k, k, first);
   const TransformedRows values = transform(v_quantizer, layout->v, v, first);
-  parallel_for(heads, [&](int64_t h) {
-    uint8_t* data = static_cast<uint8_t*>(block.data.data()) + h * layout->bytes;
+  parallel_for(block.heads, [&](int64_t h) {
+    uint8_t* data = block.data.get() + h * layout->bytes;
     data[layout->bytes - 1] = 0;  // may be padding
     const auto pack = [&](const TransformedRows& x, const TokenQuantizer& quantizer, bool is_value,
                           const KvPartLayout& part, const PartMemory& memory) {
@@ -129,7 +152,6 @@ KvBlock make_kv_block(const TokenQuantizer& k_quantizer, const TokenQuantizer& v
          {data + 2 * layout->k.scale_count(), data + layout->v_codes,
           data + layout->zeros + layout->k.zero_count()});
   });
-  return block;
 }
 
 }  // namespace stamp

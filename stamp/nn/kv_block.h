@@ -1,5 +1,5 @@
 #pragma once
-// Packed K and V of 64 tokens of one layer. Never changes once made, so that caches may share it.
+// Packed K and V of 64 tokens of one layer. Never changes once filled, so that caches may share it.
 #include <memory>
 
 #include "stamp/core/tensor.h"
@@ -7,22 +7,35 @@
 
 namespace stamp {
 
+/// Memory of blocks, in pieces of huge pages: page walks are an eighth of decoding at long contexts
+/// otherwise. A piece lives as long as a block in it. For one thread at a time.
+class KvArena {
+ public:
+  /// `bytes` bytes, 64-byte aligned, not initialised. Throws std::bad_alloc.
+  std::shared_ptr<uint8_t> take(int64_t bytes);
+
+ private:
+  std::shared_ptr<AlignedBuffer> piece_;
+  uint8_t* end_ = nullptr;
+  int64_t left_ = 0;  // bytes before the end
+};
+
 struct KvBlock {
   std::shared_ptr<const KvHeadLayout> layout;
   int64_t heads = 0;
-  AlignedBuffer data;  // [heads][layout->bytes]
+  std::shared_ptr<uint8_t> data;  // [heads][layout->bytes]
 
-  const uint8_t* head(int64_t i) const {
-    return static_cast<const uint8_t*>(data.data()) + i * layout->bytes;
-  }
+  const uint8_t* head(int64_t i) const { return data.get() + i * layout->bytes; }
   int64_t bytes() const { return heads * layout->bytes; }
 };
+/// A block that is not filled yet.
+KvBlock new_kv_block(std::shared_ptr<const KvHeadLayout> layout, int64_t heads, KvArena& arena);
+KvBlock copy_kv_block(const KvBlock& block, KvArena& arena);
 
-/// Transforms, quantizes and packs rows [64, heads * head_dim] that start at absolute token
-/// `first`; `layout` is that of this token. The codes decode to what TokenQuantizer::apply()
-/// leaves. A view of an inactive part is not read. Runs on all threads.
-KvBlock make_kv_block(const TokenQuantizer& k_quantizer, const TokenQuantizer& v_quantizer,
-                      std::shared_ptr<const KvHeadLayout> layout, ConstFloatView k,
-                      ConstFloatView v, int64_t heads, int64_t first);
+/// Transforms, quantizes and packs rows [64, heads * head_dim] that start at absolute token `first`
+/// into `block`, whose layout is that of this token. The codes decode to what
+/// TokenQuantizer::apply() leaves. A view of an inactive part is not read. Runs on all threads.
+void fill_kv_block(const TokenQuantizer& k_quantizer, const TokenQuantizer& v_quantizer,
+                   ConstFloatView k, ConstFloatView v, int64_t first, const KvBlock& block);
 
 }  // namespace stamp

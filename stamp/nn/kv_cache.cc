@@ -92,8 +92,12 @@ int64_t used_rows(const Matrix& rows, const KvPartLayout* packed, int64_t tokens
 
 }  // namespace
 
-LayerCache LayerCache::fork(int64_t count) const {
-  LayerCache result{.capacity = capacity, .kv_dim = kv_dim, .tokens = count, .block = block};
+LayerCache LayerCache::fork(int64_t count, std::shared_ptr<KvArena> new_blocks) const {
+  LayerCache result{.capacity = capacity,
+                    .kv_dim = kv_dim,
+                    .tokens = count,
+                    .block = block,
+                    .arena = std::move(new_blocks)};
   result.k = copy_rows(k, used_rows(k, layout ? &layout->k : nullptr, count));
   result.v = copy_rows(v, used_rows(v, layout ? &layout->v : nullptr, count));
   const auto closed = blocks.empty() ? 0 : count / block;
@@ -119,8 +123,9 @@ KvCache::KvCache(int64_t layers, int64_t kv_dim, int64_t capacity) : capacity_(c
   if (layers < 1 || kv_dim < 1 || capacity < 1)
     throw_argument("KV cache: sizes must be at least 1, got {} layers, {} values, {} tokens",
                    layers, kv_dim, capacity);
+  const auto arena = std::make_shared<KvArena>();
   for (int64_t i = 0; i < layers; ++i)
-    layers_.push_back(LayerCache{.capacity = capacity, .kv_dim = kv_dim});
+    layers_.push_back(LayerCache{.capacity = capacity, .kv_dim = kv_dim, .arena = arena});
 }
 
 void KvCache::clear() {
@@ -141,7 +146,8 @@ KvCache KvCache::fork(int64_t tokens) const {
                    tokens, tokens_, forkable(tokens));
   KvCache result(static_cast<int64_t>(layers_.size()), layers_.front().kv_dim, capacity_);
   result.tokens_ = tokens;
-  for (size_t i = 0; i < layers_.size(); ++i) result.layers_[i] = layers_[i].fork(tokens);
+  for (size_t i = 0; i < layers_.size(); ++i)
+    result.layers_[i] = layers_[i].fork(tokens, result.layers_[i].arena);
   return result;
 }
 

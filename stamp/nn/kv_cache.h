@@ -49,13 +49,14 @@ struct LayerCache {
   int64_t block = 0;  // tokens of a closed block; 0: rows never change
   /// Rows as computed (a packed part: of the open block only) or simulated; made at first use.
   Matrix k, v;
-  std::vector<std::shared_ptr<const KvBlock>> blocks;  // closed and packed
-  std::shared_ptr<const KvHeadLayout> layout;          // of blocks without sinks
+  std::vector<std::shared_ptr<const KvBlock>> blocks;            // closed and packed
+  std::shared_ptr<const KvHeadLayout> layout;                    // of blocks without sinks
+  std::shared_ptr<KvArena> arena = std::make_shared<KvArena>();  // of new blocks
 
   /// Tokens at the end that could be taken away one by one: those of the open block.
   int64_t open_tokens() const { return block > 0 ? tokens % block : tokens; }
   /// The first `count` tokens; see KvCache::fork().
-  LayerCache fork(int64_t count) const;
+  LayerCache fork(int64_t count, std::shared_ptr<KvArena> new_blocks) const;
   void clear();
   /// Memory that holds tokens.
   int64_t bytes() const;

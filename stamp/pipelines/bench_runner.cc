@@ -29,12 +29,6 @@ double linear_operations(const LlmConfig& config, int64_t tokens) {
   return 2 * weights * static_cast<double>(tokens);
 }
 
-KvBlock copy_of(const KvBlock& block) {
-  KvBlock copy{block.layout, block.heads, AlignedBuffer(block.bytes())};
-  std::copy_n(block.head(0), block.bytes(), static_cast<uint8_t*>(copy.data.data()));
-  return copy;
-}
-
 void repeat_rows(Matrix& rows, int64_t tokens) {
   for (int64_t i = 2 * kBlock; i < std::min(tokens, rows.rows()); ++i)
     std::copy_n(rows.row(kBlock + i % kBlock), rows.cols(), rows.row(i));
@@ -62,7 +56,8 @@ void repeat_block(KvCache& cache, int64_t layers, int64_t tokens) {
   for (int64_t i = 0; i < layers; ++i) {
     LayerCache& layer = cache.layer(i);
     while (!layer.blocks.empty() && static_cast<int64_t>(layer.blocks.size()) < tokens / kBlock)
-      layer.blocks.push_back(std::make_shared<KvBlock>(copy_of(*layer.blocks[1])));
+      layer.blocks.push_back(
+          std::make_shared<KvBlock>(copy_kv_block(*layer.blocks[1], *layer.arena)));
     for (Matrix* rows : {&layer.k, &layer.v})
       if (rows->rows() > kBlock) repeat_rows(*rows, tokens);
     layer.tokens = tokens;

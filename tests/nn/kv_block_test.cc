@@ -12,7 +12,10 @@ namespace {
 KvBlock pack(const TokenQuantizer& k, const TokenQuantizer& v, const Matrix& rows, int64_t head_dim,
              int64_t first) {
   auto layout = std::make_shared<const KvHeadLayout>(make_kv_layout(k, v, head_dim, first));
-  return make_kv_block(k, v, layout, rows.view(), rows.view(), rows.cols() / head_dim, first);
+  KvArena arena;
+  const KvBlock block = new_kv_block(layout, rows.cols() / head_dim, arena);
+  fill_kv_block(k, v, rows.view(), rows.view(), first, block);
+  return block;
 }
 
 /// Packs the same rows as K and as V and compares with the simulation, bit for bit.
@@ -31,6 +34,22 @@ void expect_simulation(const TokenQuantizer& quantizer, int64_t head_dim, int64_
       ASSERT_EQ(std::memcmp(got.data(), want.data(), static_cast<size_t>(got.size()) * 4), 0)
           << what << ", head_dim " << head_dim << (values ? ", V, " : ", K, ") << isa_name(isa);
     }
+}
+
+TEST(KvArena, PiecesHoldTheirBlocksApart) {
+  auto arena = std::make_unique<KvArena>();
+  const int64_t sizes[] = {1, 64, 37000, int64_t{3} << 20, int64_t{6} << 20, int64_t{20} << 20, 5};
+  std::vector<std::shared_ptr<uint8_t>> taken;
+  for (const int64_t size : sizes) {
+    taken.push_back(arena->take(size));
+    ASSERT_EQ(reinterpret_cast<uintptr_t>(taken.back().get()) % 64, 0u) << size;
+    std::memset(taken.back().get(), static_cast<int>(taken.size()), static_cast<size_t>(size));
+  }
+  arena.reset();
+  taken[2].reset();
+  for (size_t i = 0; i < taken.size(); ++i)
+    for (int64_t at = 0; taken[i] && at < sizes[i]; ++at)
+      ASSERT_EQ(taken[i].get()[at], i + 1) << "byte " << at << " of " << sizes[i];
 }
 
 const int64_t kHeadDims[] = {4, 24, 64, 80, 128};
