@@ -11,4 +11,7 @@ struct RowConstants {
   int32_t offset = 0;  // stored code of the value 0
 };
 
+/// `stream` of the decoders: more calls follow, the last of which waits for all lines.
+inline constexpr int kMoreStreams = 2;
+
 }  // namespace stamp

@@ -245,7 +245,7 @@ class Multiplication {
         grouped = true;
       }
     const int64_t kept = l2_bytes() / 3 / std::max<int64_t>(rows_.stride, 1) / 96 * 96;
-    parts_ = parts_of(x, grouped ? kGroupedRows : std::clamp<int64_t>(kept, 96, kPartRows));
+    parts_ = parts_of(x, grouped ? kPartRows : std::clamp<int64_t>(kept, 96, kPartRows));
     for (const CodeRun& part : parts_) part_rows_ = std::max(part_rows_, part.rows);
   }
 
@@ -270,14 +270,17 @@ class Multiplication {
     for (int64_t p = 0; p < products_[0].weight->panels(); ++p)
       for (size_t i = 0; i < 2; ++i) panels.push_back({&products_[i], &constants_[i], p});
     for_each_group(panels, 2, [&](std::span<const Panel> group, const CodeRun& part, Tile& tile) {
+      CodeRun inside = part;  // tiles hold the tokens of the part one after the other
+      inside.tokens = nullptr;
       for (size_t i = 0; i < group.size(); i += 2) {
         const FloatView y = output(out, group[i], part);
-        panel_outputs(x_, rows_, part, group[i], tile, {tile.gate, y.rows, y.cols, kColumns}, false,
-                      false);
-        panel_outputs(x_, rows_, part, group[i + 1], tile, {tile.up, y.rows, y.cols, kColumns},
+        panel_outputs(x_, rows_, inside, group[i], tile, {tile.gate, part.rows, y.cols, kColumns},
                       false, false);
-        for (int64_t t = 0; t < y.rows; ++t)
-          kernels().silu_mul(tile.gate + t * kColumns, tile.up + t * kColumns, y.row(t), y.cols);
+        panel_outputs(x_, rows_, inside, group[i + 1], tile, {tile.up, part.rows, y.cols, kColumns},
+                      false, false);
+        for (int64_t t = 0; t < part.rows; ++t)
+          kernels().silu_mul(tile.gate + t * kColumns, tile.up + t * kColumns,
+                             y.row(part.tokens ? part.tokens[t] : t), y.cols);
       }
     });
   }
@@ -285,10 +288,11 @@ class Multiplication {
  private:
   static FloatView output(FloatView out, const Panel& panel, const CodeRun& part) {
     const int64_t first = panel.index * kColumns;
+    const FloatView columns = out.cols_from(first, std::min(kColumns, out.cols - first));
+    if (part.tokens) return columns.rows_from(part.first_token, out.rows - part.first_token);
     const int64_t tokens =
         part.rows / (std::is_same_v<Codes, FixedPointCodes> ? FixedPointCodes::kPlanes : 1);
-    return out.cols_from(first, std::min(kColumns, out.cols - first))
-        .rows_from(part.first_token, tokens);
+    return columns.rows_from(part.first_token, tokens);
   }
 
   int64_t unpacked_bytes(const Panel& panel) const {

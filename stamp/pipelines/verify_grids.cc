@@ -11,7 +11,7 @@ constexpr int64_t kLargestSide = 1 << 12;
 
 struct Key {
   int levels = 0;
-  Grid grid;
+  TokenGrid grid;
   bool odd_padded = false;
   char kind = 'P';  // A, H, V, D; P: packed
   int level = 0;    // of H, V, D
@@ -54,7 +54,7 @@ Axis axis_of(int64_t side, int level, bool high, bool padded) {
 }
 
 /// Coefficients as they lie in the grid after all levels.
-Matrix packed_grid(const Matrix& bands, const Grid& grid, int levels) {
+Matrix packed_grid(const Matrix& bands, const TokenGrid& grid, int levels) {
   Matrix packed(bands.rows(), bands.cols());
   int64_t row = 0;
   const auto put = [&](const Axis& rows, const Axis& cols) {
@@ -104,7 +104,7 @@ std::vector<float> all_values(const TensorView& tensor) {
 bool check_haar2d(const Safetensors& file, const std::string& name, VerifyCase* result) {
   const std::optional<Key> key = parse_key(name);
   if (!key || !result) return key.has_value();
-  const Grid& grid = key->grid;
+  const TokenGrid& grid = key->grid;
   const TensorView& input = file.at(fmt::format("x2_{}x{}", grid.height, grid.width));
   if (grid.height > kLargestSide || grid.width > kLargestSide || input.shape.size() != 3 ||
       input.shape[0] != grid.height || input.shape[1] != grid.width || input.size() == 0 ||

@@ -4,6 +4,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/kernels/kernels.h"
+#include "stamp/quant/grid_transform.h"
 #include "stamp/quant/haar.h"
 
 namespace stamp {
@@ -65,12 +66,43 @@ void decode_tile(int64_t first, const float* bias, const Target& target, Decode&
   emit(tile, bias, target.y, target.add);
 }
 
+/// Rows of a patch whose pairs along the width are still to be undone, which are neighbours in y.
+void emit_pairs(ConstFloatView rows, const float* bias, FloatView y, bool add, int stream) {
+  if (y.cols == kPanelColumns)
+    return kernels().decode_f32(rows.data, rows.rows, 1, bias, y.data, y.stride, add, stream);
+  constexpr float kZeros[kPanelColumns] = {};
+  Matrix tile(rows.rows, kPanelColumns);
+  kernels().decode_f32(rows.data, rows.rows, 1, kZeros, tile.data(), kPanelColumns, 0, 0);
+  emit(tile.view(), bias, y, add);
+}
+
+/// Patches of haar2d, one after the other in a tile that stays in L1.
+template <class Decode>
+void decode_patches(const CodeRun& run, const float* bias, const Target& target, Decode&& decode) {
+  constexpr float kZeros[kPanelColumns] = {};
+  const int64_t side = int64_t{1} << run.levels;
+  const FloatView tile = tile_of(run.patch);
+  for (int64_t first = 0; first < run.rows; first += run.patch) {
+    decode(first, 0, kZeros, tile, false, false);
+    haar2d_unlift_to_pairs(tile, run.levels);
+    for (int64_t i = 0; i < run.patch; i += side) {
+      const int64_t row = run.tokens ? run.tokens[first + i] : first + i;
+      const bool last = first + i + side == run.rows;
+      emit_pairs(tile.rows_from(i, side), bias, target.y.rows_from(row, side), target.add,
+                 !target.stream ? 0
+                 : last         ? 1
+                                : kMoreStreams);
+    }
+  }
+}
+
 template <class Decode>
 void decode_all_tokens(const CodeRun& run, const float* bias, const Target& target,
                        Decode&& decode) {
   const auto part = [&](int64_t first, int64_t rows) {
     return Target{target.y.rows_from(first, rows), target.add, target.stream};
   };
+  if (run.patch > 0) return decode_patches(run, bias, target, decode);
   if (run.generic)
     return decode_tile(0, bias, target, decode,
                        [&](FloatView tile) { run.generic->inverse(tile, run.params); });
@@ -85,7 +117,7 @@ void decode_all_tokens(const CodeRun& run, const float* bias, const Target& targ
 template <class Decode>
 void decode_run(const CodeRun& run, const float* bias, const Target& target, Decode&& decode) {
   const FloatView y = target.y;
-  if (y.rows != run.rows || y.cols > kPanelColumns)
+  if ((run.tokens ? y.rows < run.rows : y.rows != run.rows) || y.cols > kPanelColumns)
     throw_argument("decode panel: expected y [{}, at most {}], got [{}, {}]", run.rows,
                    kPanelColumns, y.rows, y.cols);
   if (run.replaced == 0) return decode_all_tokens(run, bias, target, decode);
@@ -109,18 +141,22 @@ void ActivationCodes::reshape(int64_t new_tokens, int64_t new_rows, int64_t new_
   constants.resize(static_cast<size_t>(rows * blocks()));
   limits.resize(static_cast<size_t>(rows));
   runs.clear();
+  patch_tokens.clear();
 }
 
 std::vector<CodeRun> ActivationCodes::parts(int64_t part_rows) const {
   std::vector<CodeRun> result;
   for (const CodeRun& run : runs) {
-    const int64_t cut = int64_t{1} << run.levels;
+    const int64_t cut = run.patch > 0 ? run.patch : int64_t{1} << run.levels;
     int64_t step = run.generic ? run.rows : std::max(part_rows / cut, int64_t{1}) * cut;
     if (run.replaced > step) step = run.rows;
     for (int64_t first = 0; first < run.rows; first += step) {
       CodeRun part = run;
       part.first_row += first;
-      part.first_token += first;
+      if (run.tokens)
+        part.tokens += first;
+      else
+        part.first_token += first;
       part.rows = std::min(step, run.rows - first);
       part.replaced = first == 0 ? run.replaced : 0;
       result.push_back(part);

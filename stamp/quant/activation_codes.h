@@ -14,7 +14,9 @@ namespace stamp {
 /// run of their own without a transform, whose rows in the run of their neighbours give nothing.
 struct CodeRun {
   int64_t first_row = 0, first_token = 0, rows = 0;
-  int levels = 0;                              // of Haar; 0: rows are tokens
+  int levels = 0;                   // of Haar or of haar2d in patches; 0: rows are tokens
+  int64_t patch = 0;                // haar2d: rows of a patch, in lifting order (grid_transform.h)
+  const int32_t* tokens = nullptr;  // of the rows, from first_token on; null: one after the other
   const SequenceTransform* generic = nullptr;  // not null: a transform that is not lifted
   int64_t replaced = 0;                        // leading tokens that are sinks
   TransformParams params;                      // of `generic`
@@ -31,7 +33,8 @@ struct ActivationCodes {
   std::vector<RowConstants> constants;  // [rows][blocks()]
   std::vector<uint8_t> limits;          // per row: largest |code|, 2^(bits - 1)
   std::vector<CodeRun> runs;
-  Matrix coarse, scratch;  // memory of encode()
+  std::vector<std::vector<int32_t>> patch_tokens;  // what runs point to
+  Matrix coarse, scratch;                          // memory of encode()
 
   const int8_t* row(int64_t i) const {
     return static_cast<const int8_t*>(buffer.data()) + i * stride;
@@ -57,7 +60,8 @@ struct PanelConstants {
 
 /// y[run.rows, n <= 64] = L^-1 of `acc` [run.rows, 64], the sums of the rows of `run`, made real,
 /// plus the bias; y += with `add`; leading rows that are sinks stay as they are. `run` is one of
-/// x.runs or x.parts(); x has one scale per row. `stream`: y is not read soon, whole lines may
+/// x.runs or x.parts(); with run.tokens row i goes to y's row tokens[i], and y has all those rows.
+/// x has one scale per row. `stream`: y is not read soon, whole lines may
 /// bypass the caches. Single-threaded; agrees with haar_inverse to 1e-6. Throws
 /// std::invalid_argument when shapes do not fit.
 void decode_panel(const ActivationCodes& x, const CodeRun& run, const int32_t* acc,

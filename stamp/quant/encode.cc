@@ -7,6 +7,7 @@
 #include "stamp/kernels/kernels.h"
 #include "stamp/quant/activation_codes.h"
 #include "stamp/quant/bit_plan.h"
+#include "stamp/quant/grid_transform.h"
 #include "stamp/quant/haar.h"
 
 namespace stamp {
@@ -14,6 +15,8 @@ namespace {
 
 constexpr int64_t kMaxCols = 65536;            // 128 * 255 * cols < 2^31
 constexpr int64_t kTileFloats = 1 << 17;       // of one thread: half of a 1 MB L2
+constexpr int64_t kMaxPatchRows = 256;         // larger ones would not stay in cache
+constexpr int64_t kStripColumns = 128;         // of a patch of 64 rows: two thirds of L1
 constexpr int64_t kElementsPerTask = 1 << 16;  // less is not worth waking a thread
 
 int floor_log2(int64_t n) {
@@ -58,6 +61,7 @@ class BlockEncoder {
       : source_(source), spec_(spec), block_(block), first_row_(first_row), out_(out) {}
 
   void lifted(std::span<const uint8_t> bits, int levels);
+  void patches(std::span<const uint8_t> bits, const GridPatches& patches);
   void generic(std::span<const uint8_t> bits, const CodeRun& run);
   void sinks();
 
@@ -158,6 +162,27 @@ void BlockEncoder::lifted(std::span<const uint8_t> bits, int levels) {
   });
 }
 
+/// Patch by patch, in a tile of every thread.
+void BlockEncoder::patches(std::span<const uint8_t> bits, const GridPatches& patches) {
+  const int64_t size = patches.patch_rows();
+  reserve(size);
+  parallel_for(block_.count / size, [&](int64_t patch) {
+    const Scratch memory = scratch();
+    for (int64_t i = 0; i < size; ++i) {
+      const int32_t place = patches.tokens[static_cast<size_t>(patch * size + i)];
+      source_.load(token(place), memory.tile.row(i), memory.work);
+    }
+    for (int64_t first = 0; first < out_.cols; first += kStripColumns)
+      haar2d_lift(memory.tile.cols_from(first, std::min(kStripColumns, out_.cols - first)),
+                  patches.levels);
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t row = patch * size + i;
+      const int32_t coefficient = patches.rows[static_cast<size_t>(row)];
+      write(memory.tile.row(i), bits[static_cast<size_t>(coefficient)], first_row_ + row);
+    }
+  });
+}
+
 void BlockEncoder::generic(std::span<const uint8_t> bits, const CodeRun& run) {
   const int64_t grain = kElementsPerTask / std::max<int64_t>(1, out_.cols);
   out_.coarse.reshape(block_.count, out_.cols);
@@ -171,6 +196,15 @@ void BlockEncoder::generic(std::span<const uint8_t> bits, const CodeRun& run) {
     for (int64_t i = begin; i < end; ++i)
       write(out_.coarse.row(i), bits[static_cast<size_t>(i)], first_row_ + i);
   });
+}
+
+/// Patches that a block is encoded in; none for other transforms, where tokens are sinks, and when
+/// a patch is large.
+GridPatches patches_of(const SequenceTransform& transform, const TokenBlock& block,
+                       const TransformParams& params) {
+  if (transform.forward != haar2d_forward || block.sinks > 0) return {};
+  GridPatches patches = haar2d_patches(block.count, params);
+  return patches.patch_rows() > kMaxPatchRows ? GridPatches{} : patches;
 }
 
 void BlockEncoder::sinks() {
@@ -209,6 +243,12 @@ void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap
       if (transform_->lifted) {
         run.levels = std::min(block_levels(spec_, block.count), haar_max_levels(block.count));
         encoder.lifted(*bits, run.levels);
+      } else if (GridPatches patches = patches_of(*transform_, block, params(block.count));
+                 !patches.tokens.empty()) {
+        encoder.patches(*bits, patches);
+        run.levels = patches.levels;
+        run.patch = patches.patch_rows();
+        run.tokens = out.patch_tokens.emplace_back(std::move(patches.tokens)).data();
       } else {
         run.generic = transform_;
         run.params = params(block.count);

@@ -5,6 +5,7 @@
 #include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
 #include "stamp/quant/bit_plan.h"
+#include "stamp/quant/grid_transform.h"
 #include "stamp/quant/haar.h"
 #include "stamp/quant/weight_quant.h"
 #include "tests/quant/matrices.h"
@@ -67,6 +68,18 @@ void decode_row(const ActivationCodes& codes, int64_t i, float* out) {
 Matrix reconstructed(const ActivationCodes& codes) {
   Matrix y(codes.tokens, codes.cols);
   for (const CodeRun& run : codes.runs) {
+    if (run.tokens) {
+      Matrix patch(run.patch, codes.cols);
+      for (int64_t i = 0; i < run.rows; ++i) {
+        decode_row(codes, run.first_row + i, patch.row(i % run.patch));
+        if ((i + 1) % run.patch != 0) continue;
+        haar2d_unlift(patch.view(), run.levels);
+        for (int64_t j = 0; j < run.patch; ++j)
+          std::copy_n(patch.row(j), codes.cols,
+                      y.row(run.first_token + run.tokens[i + 1 - run.patch + j]));
+      }
+      continue;
+    }
     const FloatView rows = y.view().rows_from(run.first_token, run.rows);
     for (int64_t i = 0; i < run.rows; ++i) decode_row(codes, run.first_row + i, rows.row(i));
     if (run.generic)
@@ -109,6 +122,33 @@ TEST(Encode, CodesAreThoseOfApply) {
             << spec.sequence.transform << " " << spec.plan.kind << " " << tokens << " " << position;
         expect_sound(codes);
       }
+  }
+}
+
+TokenSpec grid_spec(int levels, int64_t width) {
+  TokenSpec spec = spec_of("haar2d", "fraction");
+  spec.sequence.levels = levels;
+  spec.sequence.grid_width = width;
+  return spec;
+}
+
+TEST(Encode, GridsAreEncodedPatchByPatch) {
+  ActivationCodes codes;
+  for (const auto& [tokens, width, levels] :
+       {std::tuple{64, 8, 1}, {64, 16, 2}, {256, 16, 3}, {240, 20, 2}, {1024, 32, 4}}) {
+    TokenSpec spec = grid_spec(levels, width);
+    for (const bool low_bits : {false, true}) {
+      spec.bits = low_bits ? 2 : 4;
+      const TokenQuantizer quantizer(spec);
+      const Matrix x = random_matrix(tokens, 21, 3, 0.3);
+      Matrix expected = x;
+      quantizer.apply(expected.view());
+      quantizer.encode(x.view(), 0, {}, codes);
+      ASSERT_EQ(codes.runs.size(), 1u);
+      EXPECT_EQ(codes.runs[0].patch, int64_t{1} << 2 * levels);
+      ASSERT_EQ(largest_difference(reconstructed(codes), expected), 0) << tokens << " " << levels;
+      expect_sound(codes);
+    }
   }
 }
 
@@ -310,11 +350,11 @@ void check_products(const TokenSpec& spec, int64_t tokens, int64_t columns, bool
   }
   const PanelConstants constants{8, panel.scale.data(), panel.sum.data(), panel.bias.data()};
   for (const CodeRun& run : codes.parts(part_rows)) {
-    const int64_t at = run.first_row * 64;
-    decode_panel(codes, run, acc.data() + at, constants, y.rows_from(run.first_token, run.rows),
-                 add, stream);
+    const int64_t at = run.first_row * 64, outputs = run.tokens ? tokens : run.rows;
+    decode_panel(codes, run, acc.data() + at, constants, y.rows_from(run.first_token, outputs), add,
+                 stream);
     decode_panel(run, real.data() + at, panel.bias.data(),
-                 scaled.rows_from(run.first_token, run.rows), add);
+                 scaled.rows_from(run.first_token, outputs), add);
   }
   double largest = 1;
   for (int64_t i = 0; i < expected.size(); ++i)
@@ -331,6 +371,15 @@ TEST(DecodePanel, ProductsAreThoseOfTheSimulation) {
         const bool add = (tokens + columns) % 2 == 1;
         check_products(spec, tokens, columns, add, columns == 64, columns);
       }
+}
+
+TEST(DecodePanel, GridsInPatchesAndOthers) {
+  for (const int levels : {0, 1, 2, 3, 4, 6})
+    for (const bool add : {false, true}) {
+      check_products(grid_spec(levels, 32), 1024, 64, add, !add, 192);
+      check_products(grid_spec(levels, 8), 192, 40, add, false, 8);
+      check_products(grid_spec(levels, 7), 77, 64, add, false, 48);
+    }
 }
 
 TEST(DecodePanel, EveryNumberOfLevels) {

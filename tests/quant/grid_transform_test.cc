@@ -74,6 +74,38 @@ TEST(Haar2d, OneRowIsHaar) {
   EXPECT_EQ(largest_difference(flat, line), 0);
 }
 
+/// Patch by patch the lifting gives the very numbers, and takes them back.
+TEST(Haar2d, LiftsPatchByPatch) {
+  for (const auto& [height, width, levels] :
+       {std::tuple{2, 2, 1}, {8, 8, 3}, {8, 16, 1}, {16, 8, 2}, {12, 20, 2}, {32, 32, 4}}) {
+    const Matrix x = random_matrix(height * width, 70);
+    Matrix expected = x;
+    haar2d_forward(expected.view(), params_of(levels, width));
+    const GridPatches patches = haar2d_patches(height * width, params_of(levels, width));
+    ASSERT_EQ(patches.tokens.size(), static_cast<size_t>(height * width));
+    ASSERT_EQ(patches.rows.size(), patches.tokens.size());
+    const int64_t size = patches.patch_rows();
+    ASSERT_EQ(size, int64_t{1} << 2 * levels);
+    Matrix lifted(height * width, 70), back(height * width, 70), dense(size, 70), wide(size, 90);
+    for (const FloatView patch : {wide.view().cols_from(5, 70), dense.view()})
+      for (int64_t first = 0; first < x.rows(); first += size) {
+        for (int64_t i = 0; i < size; ++i)
+          std::copy_n(x.row(patches.tokens[static_cast<size_t>(first + i)]), 70, patch.row(i));
+        haar2d_lift(patch, levels);
+        for (int64_t i = 0; i < size; ++i)
+          std::copy_n(patch.row(i), 70, lifted.row(patches.rows[static_cast<size_t>(first + i)]));
+        haar2d_unlift(patch, levels);
+        for (int64_t i = 0; i < size; ++i)
+          std::copy_n(patch.row(i), 70, back.row(patches.tokens[static_cast<size_t>(first + i)]));
+      }
+    EXPECT_EQ(largest_difference(lifted, expected), 0) << height << " x " << width << " " << levels;
+    EXPECT_LT(largest_difference(back, x), 1e-5);
+  }
+  for (const auto& [tokens, width, levels] :
+       {std::tuple{60, 6, 2}, {64, 8, 9}, {7, 7, 1}, {64, 8, 0}})
+    EXPECT_EQ(haar2d_patches(tokens, params_of(levels, width)).tokens.empty(), levels != 9);
+}
+
 /// The row of frequencies (u, v) is the outer product of cosines.
 TEST(Dct2d, SeparatesFrequenciesInAscendingOrder) {
   const int64_t height = 6, width = 10;

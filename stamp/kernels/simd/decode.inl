@@ -160,7 +160,7 @@ void decode(const Panel<Sum>& p, int add, int past_caches) {
                        p.ldy * static_cast<int64_t>(sizeof(float)) % 64 == 0;
   if (!past_caches || !aligned) return decode_by_levels<Write::kStore>(p);
   decode_by_levels<Write::kStream>(p);
-  finish_streams();
+  if (past_caches != kMoreStreams) finish_streams();
 }
 
 void decode_s32(const int32_t* acc, const RowConstants* constants, int64_t rows, int levels,
