@@ -40,6 +40,7 @@ struct LinearTimes {
   std::string recipe;
   int64_t tokens = 0, in_dim = 0, out_dim = 0;
   std::vector<double> seconds;
+  std::vector<double> peak_gops;  // right after each run: the clock changes with the load
 
   double operations() const { return 2.0 * static_cast<double>(tokens * in_dim * out_dim); }
 };

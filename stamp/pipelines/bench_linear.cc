@@ -5,12 +5,14 @@
 #include "stamp/core/rng.h"
 #include "stamp/nn/integer_matmul.h"
 #include "stamp/pipelines/bench.h"
+#include "stamp/pipelines/machine_limits.h"
 #include "stamp/quant/stored_weight.h"
 
 namespace stamp {
 namespace {
 
 constexpr int64_t kTokens = 2048;
+constexpr double kPeakSeconds = 0.02;
 
 PackedWeight random_weight(const Recipe& recipe, int64_t out_dim, int64_t in_dim) {
   StoredWeight stored = stored_layout({.bits = 4, .group = recipe.weights.group}, out_dim, in_dim);
@@ -43,12 +45,14 @@ LinearTimes time_linear(const Recipe& recipe, int64_t in_dim, int64_t out_dim, i
   const ActivationCodes codes = random_codes(recipe, in_dim);
   Matrix out(kTokens, out_dim);
   const IntegerProduct product{&weight, {}, out.view()};
-  LinearTimes times{recipe.name, kTokens, in_dim, out_dim, {}};
+  LinearTimes times{recipe.name, kTokens, in_dim, out_dim, {}, {}};
   for (int run = 0; run <= runs; ++run) {
     const auto start = std::chrono::steady_clock::now();
     integer_matmul(codes, {&product, 1}, false);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    if (run > 0) times.seconds.push_back(seconds.count());
+    if (run == 0) continue;
+    times.seconds.push_back(seconds.count());
+    times.peak_gops.push_back(measure_dot_peak(kPeakSeconds).gops);
   }
   return times;
 }

@@ -56,6 +56,13 @@ double decode_bound(const BenchSide& side, double bandwidth) {
   return bandwidth * 1e9 / static_cast<double>(side.weight_bytes + side.cache_bytes);
 }
 
+/// Run by run, of the peak that was measured right after it.
+Spread share_of_peaks(const LinearTimes& linear) {
+  std::vector<double> best;  // seconds at the peak
+  for (const double gops : linear.peak_gops) best.push_back(linear.operations() * 1e-9 / gops);
+  return ratios_of(best, linear.seconds);
+}
+
 Json to_json(const Spread& s) { return {{"median", s.median}, {"min", s.low}, {"max", s.high}}; }
 
 Json phases_to_json(const PhaseTimes& times) {
@@ -165,6 +172,8 @@ Json to_json(const BenchResult& result, const BenchOptions& options) {
     linears.push_back({{"recipe", linear.recipe},
                        {"shape", {linear.tokens, linear.in_dim, linear.out_dim}},
                        {"seconds", linear.seconds},
+                       {"peak_gops", linear.peak_gops},
+                       {"share_of_peak", to_json(share_of_peaks(linear))},
                        {"gops", to_json(rates_of(linear.seconds, linear.operations() * 1e-9))}});
   return {{"kind", "bench"},
           {"model", options.model.empty() ? options.shape : options.model.string()},
@@ -199,9 +208,13 @@ std::string to_text(const BenchResult& result, const BenchOptions& options) {
   if (result.sides.size() == 2) text += describe_ratios(result);
   for (const LinearTimes& linear : result.linears) {
     const Spread gops = rates_of(linear.seconds, linear.operations() * 1e-9);
-    text += fmt::format("linear {}x{}->{}, recipe {}: {:.0f} GOPS ({:.0f} to {:.0f}){}\n",
-                        linear.tokens, linear.in_dim, linear.out_dim, linear.recipe, gops.median,
-                        gops.low, gops.high, share_of_peak(gops.median, result.peak));
+    const Spread share = share_of_peaks(linear);
+    text += fmt::format(
+        "linear {}x{}->{}, recipe {}: {:.0f} GOPS ({:.0f} to {:.0f}) = {:.1f} % of the peak "
+        "measured "
+        "after each run ({:.1f} to {:.1f})\n",
+        linear.tokens, linear.in_dim, linear.out_dim, linear.recipe, gops.median, gops.low,
+        gops.high, 100 * share.median, 100 * share.low, 100 * share.high);
   }
   text += describe_peak(result.peak);
   text += fmt::format("peak memory {:.0f} MiB\nmachine: {}; commit {}\n",

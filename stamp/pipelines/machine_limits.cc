@@ -25,10 +25,10 @@ uint64_t sum_words(const uint64_t* words, int64_t count) {
 
 }  // namespace
 
-DotPeak measure_dot_peak() {
+DotPeak measure_dot_peak(double seconds) {
   std::vector<Peak> cores(static_cast<size_t>(threads()));
 #pragma omp parallel for schedule(static, 1)
-  for (Peak& core : cores) core = measure_dot_peak(active_isa());
+  for (Peak& core : cores) core = measure_dot_peak(active_isa(), seconds);
   DotPeak peak{.core = *std::min_element(
                    cores.begin(), cores.end(),
                    [](const Peak& a, const Peak& b) { return a.share() < b.share(); })};

@@ -12,7 +12,8 @@ struct DotPeak {
 
   bool credible() const { return core.share() >= 0.9; }
 };
-DotPeak measure_dot_peak();
+/// Takes about `seconds`; the best of many short loops.
+DotPeak measure_dot_peak(double seconds = 0.1);
 
 /// Streaming reads from memory.
 class ReadBandwidth {
