@@ -9,6 +9,7 @@
 #include "keywords.h"
 #include "stamp/core/error.h"
 #include "stamp/pipelines/chat.h"
+#include "stamp/pipelines/info.h"
 #include "stamp/pipelines/options/generate.h"
 #include "stamp/text/stream_decoder.h"
 
@@ -215,16 +216,7 @@ nb::object chat(const nb::object& self, const nb::args& args, const nb::kwargs& 
 }
 
 nb::dict config_of(const LanguageModel& self) {
-  const LlmConfig& c = self.text.source->config();
-  return nb::cast<nb::dict>(to_python({{"architecture", c.architecture},
-                                       {"vocab_size", c.vocab_size},
-                                       {"hidden_size", c.hidden_size},
-                                       {"intermediate_size", c.intermediate_size},
-                                       {"layers", c.layers},
-                                       {"heads", c.heads},
-                                       {"kv_heads", c.kv_heads},
-                                       {"head_dim", c.head_dim},
-                                       {"max_positions", c.max_positions}}));
+  return nb::cast<nb::dict>(to_python(to_json(self.text.source->config())));
 }
 
 nb::dict statistics_of(const LanguageModel& self) {

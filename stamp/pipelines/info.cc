@@ -105,22 +105,25 @@ std::string to_text(const ModelInfo& info) {
   return text + (info.stored_recipe ? stored_line(*info.stored_recipe) : "");
 }
 
+Json to_json(const LlmConfig& config) {
+  return {{"architecture", config.architecture},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"layers", config.layers},
+          {"heads", config.heads},
+          {"kv_heads", config.kv_heads},
+          {"head_dim", config.head_dim},
+          {"max_positions", config.max_positions}};
+}
+
 Json to_json(const ModelInfo& info) {
   Json json = {{"directory", info.directory.string()}, {"parts", Json::array()}};
   for (const PartInfo& part : info.parts) json["parts"].push_back(to_json(part));
   if (!info.pipeline.empty()) json["pipeline"] = info.pipeline;
   if (info.stored_recipe) json["stored_recipe"] = stamp::to_json(*info.stored_recipe);
   if (!info.config) return json;
-  const LlmConfig& c = *info.config;
-  json["config"] = {{"architecture", c.architecture},
-                    {"vocab_size", c.vocab_size},
-                    {"hidden_size", c.hidden_size},
-                    {"intermediate_size", c.intermediate_size},
-                    {"layers", c.layers},
-                    {"heads", c.heads},
-                    {"kv_heads", c.kv_heads},
-                    {"head_dim", c.head_dim},
-                    {"max_positions", c.max_positions}};
+  json["config"] = to_json(*info.config);
   json["kv_bytes_per_token"] = info.kv_bytes_per_token;
   return json;
 }

@@ -33,6 +33,8 @@ struct ModelInfo {
 /// std::runtime_error naming what is missing or not supported.
 ModelInfo inspect_model(const std::filesystem::path& directory);
 std::string to_text(const ModelInfo& info);
+/// Sizes by their names in `stamp info --json` and in Python.
+Json to_json(const LlmConfig& config);
 Json to_json(const ModelInfo& info);
 
 }  // namespace stamp
