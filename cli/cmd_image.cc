@@ -44,6 +44,11 @@ fs::path numbered(const fs::path& out, size_t index, size_t count) {
       fmt::format("{}-{:04}{}", out.stem().string(), index + 1, out.extension().string()));
 }
 
+/// x.png's is x-preview.png; every preview replaces the one before.
+fs::path preview_name(fs::path name) {
+  return name.replace_filename(name.stem().string() + "-preview" + name.extension().string());
+}
+
 PictureMetadata metadata_of(const Flags& flags, const ImagePlan& plan,
                             const GeneratedImage& image) {
   return {{"Software", fmt::format("stamp {} ({})", version(), build_commit())},
@@ -75,11 +80,17 @@ void run(Flags& flags) {
   if (flags.dry_run) return;
   const ImageCalibration calibration = calibrate(options, plan, flags);
   options.calibration = &calibration;
-  generate_images(options, plan, [&](size_t index, GeneratedImage& image) {
-    const fs::path name = numbered(flags.out, index, options.prompts.size());
-    write_picture(name, to_picture(image.pixels), metadata_of(flags, plan, image));
-    fmt::print("{}\n", name.string());
-  });
+  const auto name_of = [&](size_t index) {
+    return numbered(flags.out, index, options.prompts.size());
+  };
+  const auto write = [&](size_t index, const GeneratedImage& image) {
+    write_picture(name_of(index), to_picture(image.pixels), metadata_of(flags, plan, image));
+    fmt::print("{}\n", name_of(index).string());
+  };
+  const auto write_preview = [&](size_t index, size_t, const PixelMap& pixels) {
+    write_picture(preview_name(name_of(index)), to_picture(pixels), {});
+  };
+  generate_images(options, plan, write, write_preview);
   fmt::print(stderr, "peak memory {:.2f} GiB\n",
              static_cast<double>(peak_rss_bytes()) / (int64_t{1} << 30));
 }
@@ -97,6 +108,10 @@ void add_image(CLI::App& app, int& exit_code) {
                  "preset or JSON file; default: bf16, nothing quantized");
   app.add_option("--cache", flags->cache, "folder that keeps calibrations for the next run");
   app.add_option("--out", flags->out, "x.png or x.jpg; several become x-0001.png, ...");
+  app.add_option("--preview", options.preview,
+                 "after so many steps, write what x.png would be by then to x-preview.png (small); "
+                 "0: never")
+      ->capture_default_str();
   app.add_option("--memory-limit", flags->memory_limit,
                  "bytes, or with a unit such as 8GiB: decode in tiles where that is needed, and "
                  "refuse beforehand what would take more")

@@ -18,6 +18,7 @@ struct ImageKeywords {
   std::filesystem::path cache;
   int64_t memory_limit = 0;
   std::vector<std::string> calibration_prompts;
+  nb::callable on_preview;
 };
 template <class Visitor>
 void visit_options(ImageKeywords& o, Visitor&& visit) {
@@ -28,6 +29,9 @@ void visit_options(ImageKeywords& o, Visitor&& visit) {
         "0: none");
   visit("calibration_prompts", o.calibration_prompts,
         "prompts to calibrate recipes with, other ones than are drawn");
+  visit("on_preview", o.on_preview,
+        "called with the image's number, the step and an array like those returned (but at most 32 "
+        "latents a side), as `preview` says");
 }
 
 /// A uint8 array [height, width, 3].
@@ -49,9 +53,17 @@ nb::list draw(const nb::args& args, const nb::kwargs& kwargs) {
     const ImageCalibration calibration =
         ImageCalibrator(std::move(drawn), plan, keywords.cache).make(options.recipe);
     options.calibration = &calibration;
-    generate_images(options, plan, [&](size_t, GeneratedImage& image) {
-      pictures.push_back(to_picture(image.pixels));
-    });
+    PreviewSink preview;
+    if (keywords.on_preview.is_valid())
+      preview = [&](size_t index, size_t step, const PixelMap& pixels) {
+        const Picture picture = to_picture(pixels);
+        const nb::gil_scoped_acquire lock;
+        keywords.on_preview(index, step, to_array(picture));
+      };
+    generate_images(
+        options, plan,
+        [&](size_t, GeneratedImage& image) { pictures.push_back(to_picture(image.pixels)); },
+        preview);
     return 0;
   });
   nb::list arrays;

@@ -118,6 +118,9 @@ class SignatureVisitor {
  private:
   void document(const char* name, const std::string& help);
   static std::string type_name(const nb::object*) { return "str | collections.abc.Sequence[int]"; }
+  static std::string type_name(const nb::callable*) {
+    return "collections.abc.Callable[..., object]";
+  }
   static std::string type_name(const std::string*) { return "str"; }
   static std::string type_name(const bool*) { return "bool"; }
   static std::string type_name(const double*) { return "float"; }
@@ -151,6 +154,7 @@ class SignatureVisitor {
   static std::string default_of(const Recipe& value) {
     return value.name.empty() || value.is_plain() ? "None" : default_of(value.name);
   }
+  static std::string default_of(const nb::callable&) { return "None"; }
   static std::string default_of(const std::filesystem::path& value) {
     return value.empty() ? "None" : default_of(value.string());
   }

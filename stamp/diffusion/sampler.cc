@@ -26,11 +26,15 @@ constexpr size_t kFewSteps = 15;  // below, lower_order_final holds
 Sampler::Sampler(const SchedulerConfig& config, int64_t steps, std::optional<double> mu)
     : config_(config), schedule_(make_schedule(config, steps, mu)) {}
 
-void Sampler::step(std::span<const float> output, std::span<float> sample) {
+void Sampler::check(std::span<const float> output, std::span<const float> sample) const {
   if (output.size() != sample.size())
     throw_argument("sampler: an output of {} values for a sample of {}", output.size(),
                    sample.size());
   if (done_ == steps()) throw_argument("sampler: all {} steps are done", steps());
+}
+
+void Sampler::step(std::span<const float> output, std::span<float> sample) {
+  check(output, sample);
   if (config_.method == SchedulerConfig::Method::kFlowEuler)
     euler_step(output, sample);
   else
@@ -46,7 +50,9 @@ void Sampler::euler_step(std::span<const float> output, std::span<float> sample)
 std::vector<float> Sampler::clean_estimate(std::span<const float> output,
                                            std::span<const float> sample) const {
   using Prediction = SchedulerConfig::Prediction;
-  const Level level = level_of(schedule_.sigmas[done_], config_.flow_sigmas);
+  check(output, sample);
+  const bool euler = config_.method == SchedulerConfig::Method::kFlowEuler;
+  const Level level = level_of(schedule_.sigmas[done_], config_.flow_sigmas || euler);
   const auto alpha = static_cast<float>(level.alpha),
              deviation = static_cast<float>(level.deviation);
   std::vector<float> clean(sample.size());

@@ -19,12 +19,15 @@ class Sampler {
   /// Takes the model's output for step number `done` = 0, 1, ... and replaces `sample` by the next
   /// one. Throws std::invalid_argument when sizes differ or all steps are done.
   void step(std::span<const float> output, std::span<float> sample);
-
- private:
-  void euler_step(std::span<const float> output, std::span<float> sample) const;
-  void dpm_step(std::span<const float> output, std::span<float> sample);
+  /// The clean latents that `output`, for the step that step() would take next, stands for. Throws
+  /// as step().
   std::vector<float> clean_estimate(std::span<const float> output,
                                     std::span<const float> sample) const;
+
+ private:
+  void check(std::span<const float> output, std::span<const float> sample) const;
+  void euler_step(std::span<const float> output, std::span<float> sample) const;
+  void dpm_step(std::span<const float> output, std::span<float> sample);
   bool second_order() const;
 
   SchedulerConfig config_;

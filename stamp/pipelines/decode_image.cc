@@ -89,6 +89,24 @@ PixelMap decode_tiled(const Autoencoder& autoencoder, const PixelMap& latents, i
   return image;
 }
 
+PixelMap averaged_down(const PixelMap& latents, int64_t side) {
+  if (side < 1) throw_argument("averaged_down: expected a side of at least 1, got {}", side);
+  const int64_t square = (std::max(latents.height, latents.width) + side - 1) / side;
+  PixelMap result((latents.height + square - 1) / square, (latents.width + square - 1) / square,
+                  latents.channels());
+  std::fill_n(result.pixels.data(), result.pixels.size(), 0.0f);
+  std::vector<float> counts(static_cast<size_t>(result.pixels.rows()));
+  for (int64_t i = 0; i < latents.pixels.rows(); ++i) {
+    const int64_t target = i / latents.width / square * result.width + i % latents.width / square;
+    counts[static_cast<size_t>(target)] += 1;
+    for (int64_t c = 0; c < latents.channels(); ++c)
+      result.pixels(target, c) += latents.pixels(i, c);
+  }
+  for (int64_t i = 0; i < result.pixels.rows(); ++i)
+    for (float& value : result.pixels.view().row_span(i)) value /= counts[static_cast<size_t>(i)];
+  return result;
+}
+
 Picture to_picture(const PixelMap& image) {
   if (image.channels() != 3)
     throw_argument("picture: expected 3 channels, got {}", image.channels());

@@ -12,6 +12,9 @@ PixelMap decode_latents(const Autoencoder& autoencoder, PixelMap latents, Forwar
 /// there: less memory, and a slightly different image, because norms see one tile only.
 PixelMap decode_tiled(const Autoencoder& autoencoder, const PixelMap& latents, int64_t tile,
                       ForwardContext& context);
+/// Means of squares of latents, so that no side is longer than `side`; the same where none is. A
+/// ragged border keeps the mean of what it has.
+PixelMap averaged_down(const PixelMap& latents, int64_t side);
 /// -1 .. 1 to 0 .. 255, clamped, rounded half to even.
 Picture to_picture(const PixelMap& image);
 

@@ -14,6 +14,13 @@ std::span<float> values_of(PixelMap& map) {
   return {map.pixels.data(), static_cast<size_t>(map.pixels.size())};
 }
 
+PixelMap estimate(const Sampler& sampler, PixelMap& prediction, PixelMap& latents) {
+  PixelMap clean(latents.height, latents.width, latents.channels());
+  std::ranges::copy(sampler.clean_estimate(values_of(prediction), values_of(latents)),
+                    clean.pixels.data());
+  return clean;
+}
+
 /// Without the variances that some models predict as well.
 PixelMap noise_channels(PixelMap prediction, int64_t channels) {
   if (prediction.channels() == channels) return prediction;
@@ -60,6 +67,7 @@ PixelMap denoise(const ImageTransformer& model, const SchedulerConfig& scheduler
     PixelMap prediction = guided_prediction(model, latents, time, condition, context);
     check_finite(prediction, step);
     if (options.before_step) options.before_step(step, prediction, latents);
+    if (options.on_estimate) options.on_estimate(step, estimate(sampler, prediction, latents));
     sampler.step(values_of(prediction), values_of(latents));
     if (options.on_step) options.on_step(step, prediction, latents);
   }

@@ -14,6 +14,9 @@ struct DenoiseOptions {
   using Hook =
       std::function<void(size_t step, const PixelMap& prediction, const PixelMap& latents)>;
   Hook before_step, on_step;
+  /// Called where set, before a step, with its number and the clean latents as far as they are
+  /// known.
+  std::function<void(size_t step, PixelMap clean)> on_estimate;
 };
 
 /// What one image is drawn to, and, with guidance, away from.

@@ -36,8 +36,35 @@ PromptStates encode_one(const Tokenizer& tokenizer, const TextEncoder& encoder,
   return {std::move(encoded.states), std::move(encoded.mask)};
 }
 
+/// Calls a PreviewSink as options.preview asks.
+class Previews {
+ public:
+  Previews(const ImageOptions& options, const ImagePlan& plan, const PreviewSink& sink)
+      : options_(options), sink_(sink) {
+    if (sink && options.preview > 0) autoencoder_ = open_autoencoder(plan.directory.part("vae"));
+  }
+
+  void attach(DenoiseOptions& run, size_t index) const {
+    if (!autoencoder_) return;
+    run.on_estimate = [this, index](size_t step, const PixelMap& clean) {
+      const auto done = static_cast<int64_t>(step) + 1;
+      if (done % options_.preview != 0 || done == options_.steps) return;
+      ForwardContext context{.compute = options_.compute};
+      sink_(index, static_cast<size_t>(done),
+            decode_latents(*autoencoder_, averaged_down(clean, kPreviewSide), context));
+    };
+  }
+
+ private:
+  const ImageOptions& options_;
+  const PreviewSink& sink_;
+  std::unique_ptr<Autoencoder> autoencoder_;
+};
+
 std::vector<PixelMap> denoise_all(const ImageOptions& options, const ImagePlan& plan,
-                                  const std::vector<PromptStates>& prompts) {
+                                  const std::vector<PromptStates>& prompts,
+                                  const PreviewSink& preview) {
+  const Previews previews(options, plan, preview);
   const auto model = open_transformer(options, plan, options.recipe, options.calibration);
   const SchedulerConfig scheduler = read_scheduler_config(plan.directory.part("scheduler"));
   ForwardContext context{.compute = options.compute};
@@ -47,9 +74,11 @@ std::vector<PixelMap> denoise_all(const ImageOptions& options, const ImagePlan& 
   DenoiseOptions run{.steps = options.steps};
   run.on_step = [&](size_t, const PixelMap&, const PixelMap&) { progress.advance(1); };
   std::vector<PixelMap> latents;
-  for (size_t i = 0; i < options.prompts.size(); ++i)
+  for (size_t i = 0; i < options.prompts.size(); ++i) {
+    previews.attach(run, i);
     latents.push_back(denoise(*model, scheduler, noise_of(options, plan, i),
                               prepared.condition(i, options.guidance), run, context));
+  }
   return latents;
 }
 
@@ -116,11 +145,13 @@ PixelMap noise_of(const ImageOptions& options, const ImagePlan& plan, size_t ind
                        plan.latent_width);
 }
 
-void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink) {
+void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink,
+                     const PreviewSink& preview) {
   const std::vector<PromptStates> prompts = blaming(plan.directory.part("text_encoder"), "model",
                                                     [&] { return encode_prompts(options, plan); });
-  std::vector<PixelMap> latents = blaming(plan.directory.part("transformer"), kStem,
-                                          [&] { return denoise_all(options, plan, prompts); });
+  std::vector<PixelMap> latents = blaming(plan.directory.part("transformer"), kStem, [&] {
+    return denoise_all(options, plan, prompts, preview);
+  });
   const auto autoencoder = open_autoencoder(plan.directory.part("vae"));
   ForwardContext context{.compute = options.compute};
   Progress progress("decode", static_cast<int64_t>(latents.size()), "images");

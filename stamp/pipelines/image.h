@@ -29,6 +29,7 @@ struct ImageOptions {
   int64_t tile = 0;   // latents per side of a tile of the decoder; 0: the whole image at once
   Recipe recipe;
   const ImageCalibration* calibration = nullptr;
+  int64_t preview = 0;  // steps from one preview to the next; 0: none
   Execution execution = Execution::kInteger;
   Compute compute = Compute::kF32;
 };
@@ -60,7 +61,15 @@ ImagePlan plan_images_within(int64_t limit, ImageOptions& options);
 
 /// Called for every finished image, in order; decoding and denoising of the next one follow.
 using ImageSink = std::function<void(size_t index, GeneratedImage& image)>;
-void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink);
+constexpr int64_t kPreviewSide = 32;
+/// Called with what image `index` would be after `step` steps (counted from 1), about -1 .. 1. Its
+/// latents are averaged down to at most kPreviewSide a side first, so that it costs little.
+using PreviewSink = std::function<void(size_t index, size_t step, const PixelMap& pixels)>;
+/// Draws all prompts. `preview` may be empty; it is called every options.preview steps, but not for
+/// the last step. Throws std::runtime_error where weights or results are not finite, for unreadable
+/// files, and when interrupted.
+void generate_images(const ImageOptions& options, const ImagePlan& plan, const ImageSink& sink,
+                     const PreviewSink& preview = {});
 
 /// A text encoder's states of one prompt, without padding.
 struct PromptStates {

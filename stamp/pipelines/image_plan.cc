@@ -37,6 +37,8 @@ void check_options(const ImageOptions& options) {
     throw_argument("image: expected a guidance from 0 to 1000, got {}", options.guidance);
   if (options.max_tokens < 2 || options.max_tokens > 4096)
     throw_argument("image: expected 2 to 4096 text tokens, got {}", options.max_tokens);
+  if (options.preview < 0)
+    throw_argument("image: expected previews every 0 or more steps, got {}", options.preview);
   if (options.tile < 0 || (options.tile > 0 && options.tile < 8))
     throw_argument("image: expected tiles of at least 8 latents, got {}", options.tile);
 }
@@ -81,6 +83,9 @@ ImagePlan plan_images(const ImageOptions& options) {
       (quantized > 0 ? quantized : file_bytes(plan.directory.part("transformer"))) +
       plan.tokens * (5 * c.dim() + widest) * int64_t{sizeof(float)};
   const int64_t tile = options.tile * factor;
+  if (options.preview > 0)
+    plan.denoise_bytes += autoencoder->decode_bytes(std::min(plan.height, kPreviewSide * factor),
+                                                    std::min(plan.width, kPreviewSide * factor));
   plan.decode_bytes =
       file_bytes(plan.directory.part("vae")) +
       autoencoder->decode_bytes(tile > 0 ? std::min(tile, plan.height) : plan.height,

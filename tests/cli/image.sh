@@ -28,6 +28,8 @@ draw "${small[@]}" --prompt "a red ball" --seed 3 --out b.png > out.txt 2>&1
 cmp -s a.png b.png || fail "the same seed draws another picture"
 draw "${small[@]}" --prompt "a red ball" --seed 4 --out c.png > out.txt 2>&1
 cmp -s a.png c.png && fail "another seed draws the same picture"
+draw --size 16x24 --steps 3 --prompt "a red ball" --preview 1 --out p.png > out.txt 2>&1
+[[ -s p.png && -s p-preview.png ]] || fail "expected a preview: $(ls)"
 printf 'a red ball\r\n\nball\n' > prompts.txt
 draw "${small[@]}" --prompts prompts.txt --out d.jpg > out.txt 2>&1
 [[ -s d-0001.jpg && -s d-0002.jpg && ! -e d-0003.jpg ]] || fail "expected two pictures: $(ls)"
@@ -40,6 +42,7 @@ refuse 1 "there is no folder" --prompt a --out no/x.png
 refuse 2 "width" --prompt a --size 15x24 --out x.png
 refuse 2 "--size" --prompt a --size big --out x.png
 refuse 2 "steps" --prompt a --steps 100000 --out x.png
+refuse 2 "previews" --prompt a --preview -1 --out x.png
 refuse 2 "UTF-8" --prompt $'\xff' --out x.png
 refuse 2 "neither a file nor a preset" --prompt a --recipe nothing --out x.png
 pipeline=$work/none

@@ -51,6 +51,8 @@ TEST(Sampler, APerfectModelLeadsBackToTheCleanLatents) {
         const Level now = level_of(sampler.schedule().sigmas[step], config.flow_sigmas);
         for (size_t i = 0; i < 3; ++i)
           answer[i] = static_cast<float>(output(prediction, now, clean[i], noise[i]));
+        const std::vector<float> estimate = sampler.clean_estimate(answer, sample);
+        for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(estimate[i], clean[i], 1e-3) << step;
         sampler.step(answer, sample);
       }
       for (size_t i = 0; i < 3; ++i)  // epsilon divides by alpha(999) = 0.006
@@ -89,11 +91,15 @@ TEST(Sampler, SecondOrderConvergesFaster) {
 TEST(Sampler, EulerIntegratesStraightLinesExactly) {
   SchedulerConfig config;
   config.method = SchedulerConfig::Method::kFlowEuler;
+  config.prediction = Prediction::kFlow;
   config.flow_shift = 3;
   Sampler sampler(config, 5);
   std::vector<float> sample = {2.0f};
   const std::vector<float> velocity = {2.0f - 0.75f};
-  for (size_t i = 0; i < sampler.steps(); ++i) sampler.step(velocity, sample);
+  for (size_t i = 0; i < sampler.steps(); ++i) {
+    EXPECT_NEAR(sampler.clean_estimate(velocity, sample)[0], 0.75f, 1e-6);
+    sampler.step(velocity, sample);
+  }
   EXPECT_NEAR(sample[0], 0.75f, 1e-6);
 }
 
@@ -101,6 +107,7 @@ TEST(Sampler, CountsStepsAndSizes) {
   Sampler sampler(SchedulerConfig{}, 1);
   std::vector<float> sample(4, 1.0f), output(4, 0.5f), shorter(3);
   EXPECT_THROW(sampler.step(shorter, sample), std::invalid_argument);
+  EXPECT_THROW(sampler.clean_estimate(shorter, sample), std::invalid_argument);
   sampler.step(output, sample);
   EXPECT_THROW(sampler.step(output, sample), std::invalid_argument);
 }

@@ -49,6 +49,43 @@ TEST(Image, DrawsWhatWasAskedFor) {
   EXPECT_LT(image_sqnr(images[0].pixels, images[1].pixels), 20);
 }
 
+TEST(Image, PreviewsComeEverySoManySteps) {
+  ImageOptions options = small_options();
+  options.prompts = {"a red ball", "ball"};
+  options.steps = 5;
+  const auto plain = draw(options);
+  options.preview = 2;
+  std::vector<std::pair<size_t, size_t>> seen;
+  generate_images(
+      options, plan_images(options),
+      [&](size_t index, GeneratedImage& image) {
+        EXPECT_EQ(image_sqnr(plain[index].pixels, image.pixels),
+                  std::numeric_limits<double>::infinity());
+      },
+      [&](size_t index, size_t step, const PixelMap& pixels) {
+        seen.emplace_back(index, step);
+        EXPECT_EQ(pixels.height, 24);
+        EXPECT_EQ(pixels.width, 16);
+      });
+  EXPECT_EQ(seen, (std::vector<std::pair<size_t, size_t>>{{0, 2}, {0, 4}, {1, 2}, {1, 4}}));
+}
+
+TEST(Image, AveragedDownKeepsMeans) {
+  PixelMap map(3, 5, 2);
+  for (int64_t i = 0; i < map.pixels.rows(); ++i) {
+    map.pixels(i, 0) = 7;
+    map.pixels(i, 1) = static_cast<float>(i % 5);
+  }
+  const PixelMap small = averaged_down(map, 3);  // squares of 2
+  ASSERT_EQ(small.height, 2);
+  ASSERT_EQ(small.width, 3);
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(small.pixels(i, 0), 7);
+  EXPECT_EQ(small.pixels(0, 1), 0.5f);
+  EXPECT_EQ(small.pixels(5, 1), 4.0f);
+  EXPECT_EQ(averaged_down(map, 5).width, 5);
+  EXPECT_THROW(averaged_down(map, 0), std::invalid_argument);
+}
+
 TEST(Image, SizeDefaultsToTheModels) {
   ImageOptions options = small_options();
   options.width = options.height = 0;

@@ -28,6 +28,7 @@ template <class Visitor>
 void visit_options(ImageOptions& o, Visitor&& visit) {
   visit_drawing_options(o, visit);
   visit("recipe", o.recipe, "preset or JSON file; default: bf16, nothing quantized");
+  visit("preview", o.preview, "steps from one preview to the next; 0: none");
 }
 template <class Visitor>
 void visit_options(ImageCompareOptions& o, Visitor&& visit) {
