@@ -69,11 +69,13 @@ void run_images(CLI::App& app, Flags& flags) {
                               .cache = flags.options.cache,
                               .calibration_prompts = flags.image.calibration_prompts,
                               .teacher_prompts = flags.teacher_prompts};
-  if (app.count("--feature") > 0) options.grid.features = flags.options.features;
-  if (app.count("--weights") > 0) options.grid.weights = flags.weights;
-  if (app.count("--activations") > 0) options.grid.activations = flags.activations;
+  const auto given = [&](const std::string& name) { return app.count(flag_name(name)) > 0; };
+  if (given("feature")) options.grid.features = flags.options.features;
+  if (given("weights")) options.grid.weights = flags.weights;
+  if (given("activations")) options.grid.activations = flags.activations;
   if (!flags.report.empty()) options.pictures = kReportPictures;
   options.image.pipeline = flags.options.model;
+  apply_preset(options, flags.preset, given);
   options.image.compute = usable_compute(options.image.compute);
   const ImageComparison comparison = compare_images(options);
   const Json json = to_json(comparison);
@@ -115,7 +117,7 @@ void add_compare(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"none", "static", "auto"}))
       ->capture_default_str();
   app.add_option("--preset", flags->preset,
-                 "demo: the bundled model's grid; paper-llm: the paper's methods, "
+                 "demo: the grid of the bundled model or pipeline; paper-llm: the paper's methods, "
                  "--feature names presets paper-*; ablations: one setting varied at a time; "
                  "paper-lvm: of an image pipeline; other flags override")
       ->check(CLI::IsMember({"demo", "paper-llm", "ablations", "paper-lvm"}));

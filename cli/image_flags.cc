@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "stamp/core/error.h"
+#include "stamp/io/text_lines.h"
 
 namespace stamp::cli {
 namespace {
@@ -26,19 +27,6 @@ void read_size(const std::string& text, ImageOptions& options) {
   }
   if (options.width < 1 || options.height < 1)
     throw_argument("--size: expected pixels above 0, got '{}'", text);
-}
-
-std::vector<std::string> read_lines(const fs::path& file) {
-  std::vector<std::string> lines;
-  std::string text = read_text(file, 1 << 26);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string line = text.substr(begin, end - begin);
-    if (line.ends_with('\r')) line.pop_back();
-    if (!line.empty()) lines.push_back(line);
-    begin = end + 1;
-  }
-  return lines;
 }
 
 }  // namespace

@@ -28,8 +28,11 @@ import transformer
 from dimensions import BETA_FIRST, BETA_LAST, END, LENGTH, PAD, TIMES
 
 WORKERS, BATCH, RATE, WARMUP, CLIP, EMA = 2, 48, 0.6, 100, 1.0, 0.999  # RATE: of optimizer.py's
-NO_PROMPT, HIGHEST_WEIGHT, SAVE_SECONDS = 0.1, 5.0, 240
+NO_PROMPT, SAVE_SECONDS = 0.1, 240
+HIGHEST_SNR, HIGHEST_GAIN = 5.0, 20.0
 TEXT, IMAGE = "text_encoder/", "transformer/"
+COMMON = 20  # times a picture of a name in prompts.txt or heldout.txt is shown per pass
+PROMPTS = pathlib.Path(__file__).resolve().parent.parent / "image"
 
 
 def initial_tensors():
@@ -41,6 +44,14 @@ def part(tensors, prefix):
     return {n[len(prefix):]: t for n, t in tensors.items() if n.startswith(prefix)}
 
 
+def common_names():
+    """Names in the bundled lists of prompts, whatever their background."""
+    lines = {line for file in ("prompts.txt", "heldout.txt")
+             for line in (PROMPTS / file).read_text().splitlines()}
+    return {name for name in pictures.emoji() for background in pictures.BACKGROUNDS
+            for small in (False, True) if pictures.prompt(name, background, small) in lines}
+
+
 class Data:
     """Latents with the token ids of all their prompts."""
 
@@ -50,17 +61,20 @@ class Data:
         variants = json.load(open(f"{folder}/variants.json"))
         texts = [pictures.wordings(*variant) for variant in variants]
         ids = tokenizer([text for group in texts for text in group]).input_ids
+        common = common_names()
+        self.shown = np.repeat(np.arange(len(variants)),
+                               [COMMON if name in common else 1 for name, *_ in variants])
         self.empty, self.prompts, start = tokenizer("").input_ids, [], 0
         for group in texts:
             self.prompts.append(ids[start:start + len(group)])
             start += len(group)
 
     def batch(self, step, rank):
-        """This worker's half of batch `step`: every picture once per pass, times stratified."""
-        count = len(self.latents)
+        """This worker's half of batch `step`: passes over self.shown, times stratified."""
+        count = len(self.shown)
         places = np.arange(step * BATCH, (step + 1) * BATCH)
         orders = {p: np.random.default_rng(p).permutation(count) for p in set(places // count)}
-        chosen = [orders[p // count][p % count] for p in places][rank::WORKERS]
+        chosen = [self.shown[orders[p // count][p % count]] for p in places][rank::WORKERS]
         generator = np.random.default_rng([step, rank])
         ids = torch.full((len(chosen), LENGTH), PAD)
         for row, i in zip(ids, chosen):
@@ -82,15 +96,16 @@ def signal_levels():
 
 
 def loss(tensors, latents, noise, times, ids, mask):
-    """(weighted, plain) mean squared error of the noise; small noise weighs less ("min-SNR")."""
+    """(weighted, plain) mean squared error of the noise. Small noise weighs less ("min-SNR"), large
+    noise more (as it does for a model of the velocity), because there shapes are decided."""
     level = signal_levels()[times]
     noisy = (level.sqrt()[:, None, None, None] * latents
              + (1 - level).sqrt()[:, None, None, None] * noise)
     text = text_encoder.encode(part(tensors, TEXT), ids, mask)
     predicted = transformer.denoise(part(tensors, IMAGE), noisy, times, text, mask)
     errors = (predicted - noise).square().mean((1, 2, 3))
-    weights = (HIGHEST_WEIGHT * (1 - level) / level).clamp(max=1)
-    return (errors * weights).mean(), errors.detach().mean()
+    weights = (HIGHEST_SNR * (1 - level) / level).clamp(max=1) * (1 / level).clamp(max=HIGHEST_GAIN)
+    return (errors * weights).mean() / HIGHEST_GAIN, errors.detach().mean()
 
 
 class Shared:

@@ -62,7 +62,20 @@ nb::object run_ablations(const AblationOptions& o) {
   return make_result(to_json(result), to_text(result), to_html(result));
 }
 
-nb::object run_compare_images(const ImageCompareOptions& o) {
+struct CompareImagesKeywords {
+  ImageCompareOptions options;
+  std::string preset;
+};
+template <class Visitor>
+void visit_options(CompareImagesKeywords& o, Visitor&& visit) {
+  visit_options(o.options, visit);
+  visit("preset", o.preset,
+        "demo: the bundled pipeline's grid; paper-lvm: the paper's; other options override");
+}
+
+nb::object compare_images_with(const nb::args& args, const nb::kwargs& kwargs) {
+  auto [o, preset] = read_options<CompareImagesKeywords>("compare_images", args, kwargs);
+  apply_preset(o, preset, [&](const std::string& name) { return kwargs.contains(name.c_str()); });
   const ImageComparison result = call([&] { return compare_images(o); });
   return make_result(to_json(result), to_text(result), to_html(result));
 }
@@ -191,9 +204,6 @@ void add_commands(nb::module_& module) {
                                 kQuantizeExamples);
   add_command<BenchKeywords>(module, "bench", "Speed and memory of prefill and decoding.",
                              run_bench);
-  add_command<ImageCompareOptions>(
-      module, "compare_images", "Recipes of a diffusion transformer on the same prompts and seeds.",
-      run_compare_images);
   add_command<VerifyOptions>(
       module, "verify", "Checks this build against a folder of reference outputs.", run_verify);
   module.def(
@@ -208,6 +218,11 @@ void add_commands(nb::module_& module) {
                                 "Result.save('report.html') writes the report of a grid.",
                                 kResult, kCompareExamples);
   module.def("compare", &compare_with, nb::sig(compare.signature), compare.documentation);
+  const Described images = describe<CompareImagesKeywords>(
+      "compare_images", "Recipes of a diffusion transformer on the same prompts and seeds.",
+      kResult);
+  module.def("compare_images", &compare_images_with, nb::sig(images.signature),
+             images.documentation);
 }
 
 }  // namespace stamp::python

@@ -7,6 +7,7 @@
 
 #include "stamp/io/json.h"
 #include "stamp/io/safetensors.h"
+#include "stamp/pipelines/compare_presets.h"
 #include "stamp/pipelines/decode_image.h"
 #include "stamp/pipelines/image_bench.h"
 #include "stamp/pipelines/image_calibrate.h"
@@ -309,6 +310,24 @@ TEST(ImageCompare, TheGridSpendsEqualBits) {
   EXPECT_EQ(image_compare_grid({.features = {"rtn"}, .weights = {4}}).size(), 4u);
   EXPECT_THROW(image_compare_grid({.features = {"quarot"}}), std::invalid_argument);
   EXPECT_THROW(image_compare_grid({.weights = {99}}), std::invalid_argument);
+}
+
+TEST(ImageCompare, PresetsLeaveWhatIsGiven) {
+  const TempDirectory dir;
+  std::string lines;
+  for (int i = 0; i < 20; ++i) lines += std::to_string(i) + "\n";
+  dir.write("prompts.txt", lines);
+  ImageCompareOptions options;
+  options.image.pipeline = dir.path();
+  options.image.guidance = 7;
+  apply_preset(options, "demo", [](const std::string& name) { return name == "guidance"; });
+  EXPECT_EQ(options.image.prompts.size(), 8u);
+  ASSERT_EQ(options.calibration_prompts.size(), 8u);
+  EXPECT_EQ(options.calibration_prompts[0], "8");
+  EXPECT_EQ(options.image.guidance, 7);
+  EXPECT_EQ(options.grid.weights, std::vector<int>{4});
+  const auto nothing = [](const std::string&) { return false; };
+  EXPECT_THROW(apply_preset(options, "paper-llm", nothing), std::invalid_argument);
 }
 
 TEST(ImageCompare, MeasuresEveryMethodAndContinues) {
