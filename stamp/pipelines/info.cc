@@ -106,15 +106,18 @@ std::string to_text(const ModelInfo& info) {
 }
 
 Json to_json(const LlmConfig& config) {
-  return {{"architecture", config.architecture},
-          {"vocab_size", config.vocab_size},
-          {"hidden_size", config.hidden_size},
-          {"intermediate_size", config.intermediate_size},
-          {"layers", config.layers},
-          {"heads", config.heads},
-          {"kv_heads", config.kv_heads},
-          {"head_dim", config.head_dim},
-          {"max_positions", config.max_positions}};
+  Json json = {{"architecture", config.architecture},
+               {"vocab_size", config.vocab_size},
+               {"hidden_size", config.hidden_size},
+               {"intermediate_size", config.intermediate_size},
+               {"layers", config.layers},
+               {"heads", config.heads},
+               {"kv_heads", config.kv_heads},
+               {"head_dim", config.head_dim},
+               {"max_positions", config.max_positions},
+               {"eos_token_ids", config.eos_token_ids}};
+  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
+  return json;
 }
 
 Json to_json(const ModelInfo& info) {
