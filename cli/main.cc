@@ -38,7 +38,9 @@ constexpr std::array kCommands = {
             stamp::cli::add_doctor},
     Command{"verify", "check this build against a folder of reference outputs",
             stamp::cli::add_verify},
-    Command{"recipe", "list the named recipes, or print one as JSON", stamp::cli::add_recipe}};
+    Command{"recipe", "list the named recipes, or print one as JSON", stamp::cli::add_recipe},
+    Command{"completion", "a shell's completion script, or the manual page",
+            stamp::cli::add_completion}};
 
 constexpr int kFailed = 1, kUsage = 2;
 
