@@ -38,10 +38,13 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, const BpeOptions& options)
     throw_runtime("tokenizer: there is no token for unknown characters");
   for (size_t i = 0; i < byte_ids_.size(); ++i) {
     const auto byte = static_cast<uint8_t>(i);
-    if (!options_.characters)
-      byte_ids_[i] = id_of(spell_bytes(std::string(1, static_cast<char>(byte))), "byte");
-    else if (options_.byte_fallback)
+    if (!options_.characters) {
+      const std::string spelled = spell_bytes(std::string(1, static_cast<char>(byte)));
+      byte_ids_[i] = id_of(spelled, "byte");
+      last_byte_ids_[i] = id_of(spelled + options_.word_suffix, "byte");
+    } else if (options_.byte_fallback) {
       byte_ids_[i] = id_of(byte_token(byte), "byte");
+    }
   }
   merges_.reserve(merges.size());
   int32_t rank = 0;
@@ -94,7 +97,8 @@ std::vector<int32_t> Bpe::first_symbols(std::string_view piece) const {
     if (options_.characters)
       add_character(piece.substr(at, bytes), symbols);
     else
-      symbols.push_back(byte_ids_[static_cast<uint8_t>(piece[at])]);
+      symbols.push_back(
+          (at + 1 < piece.size() ? byte_ids_ : last_byte_ids_)[static_cast<uint8_t>(piece[at])]);
     at += bytes;
   }
   return symbols;

@@ -25,12 +25,14 @@ struct BpeOptions {
   bool characters = false;     // merging starts from characters, not from bytes; then:
   int32_t unknown = -1;        // id of a character that the vocabulary lacks, neighbours as one
   bool byte_fallback = false;  // such a character becomes the tokens of its bytes, "<0x0A>"
+  std::string word_suffix;     // of bytes: a piece's last one is the token with this behind it
 };
 
 class Bpe {
  public:
-  /// Throws std::runtime_error when a byte (of bytes, and of byte_fallback), a part of a merge or
-  /// its result is not in the vocabulary, or when there is nothing for unknown characters.
+  /// Throws std::runtime_error when a byte (of bytes, with and without suffix, and of
+  /// byte_fallback), a part of a merge or its result is not in the vocabulary, or when there is
+  /// nothing for unknown characters.
   Bpe(Vocabulary vocabulary, const Merges& merges, const BpeOptions& options);
 
   /// Appends the ids of one piece of text (of raw bytes unless `characters`): repeatedly merges the
@@ -53,7 +55,7 @@ class Bpe {
   void merge_symbols(std::span<const int32_t> symbols, std::vector<int32_t>& ids) const;
 
   Vocabulary vocabulary_;
-  std::array<int32_t, 256> byte_ids_;
+  std::array<int32_t, 256> byte_ids_, last_byte_ids_;
   std::unordered_map<uint64_t, Merge, PairHash> merges_;
   BpeOptions options_;
 };

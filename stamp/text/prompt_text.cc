@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "stamp/text/normalizers.h"
 #include "stamp/text/unicode.h"
 
 namespace stamp {
 namespace {
 
 constexpr char32_t kCapitalSigma = 0x3A3, kSmallSigma = 0x3C3, kFinalSigma = 0x3C2;
-constexpr char32_t kDottedI = 0x130, kDotAbove = 0x307;
 
 std::vector<char32_t> code_points(std::string_view text) {
   std::vector<char32_t> points;
@@ -55,15 +55,11 @@ std::string lower_case(std::string_view text) {
   const std::vector<char32_t> points = code_points(text);
   std::string result;
   for (size_t i = 0; i < points.size(); ++i) {
-    if (points[i] == kDottedI) {
-      result += 'i';
-      append_utf8(kDotAbove, result);
-    } else if (points[i] == kCapitalSigma) {
+    if (points[i] == kCapitalSigma) {
       const bool final = meets_cased(points, i, -1) && !meets_cased(points, i, 1);
       append_utf8(final ? kFinalSigma : kSmallSigma, result);
     } else {
-      append_utf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(points[i]))),
-                  result);
+      append_lower_case(points[i], result);
     }
   }
   return result;

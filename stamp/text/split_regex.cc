@@ -81,10 +81,11 @@ T* check_allocated(T* pointer) {
 
 struct SplitRegex::Impl {
   Code code;
+  bool matches_only;
 };
 
-SplitRegex::SplitRegex(const std::string& pattern)
-    : impl_(std::make_unique<Impl>(Impl{compile(pattern)})) {}
+SplitRegex::SplitRegex(const std::string& pattern, bool matches_only)
+    : impl_(std::make_unique<Impl>(Impl{compile(pattern), matches_only})) {}
 SplitRegex::SplitRegex(SplitRegex&&) noexcept = default;
 SplitRegex::~SplitRegex() = default;
 
@@ -103,6 +104,9 @@ void SplitRegex::split(std::string_view text, std::vector<std::string_view>& pie
   const auto add = [&](size_t begin, size_t end) {
     if (begin < end) pieces.push_back(text.substr(begin, end - begin));
   };
+  const auto add_between = [&](size_t begin, size_t end) {
+    if (!impl_->matches_only) add(begin, end);
+  };
   size_t taken = 0;
   for (size_t from = 0; from < text.size();) {
     const int result = pcre2_match(impl_->code.get(), subject, text.size(), from,
@@ -112,13 +116,13 @@ void SplitRegex::split(std::string_view text, std::vector<std::string_view>& pie
       throw_runtime("tokenizer: the split regex failed at byte {} of {}, {}", from, text.size(),
                     message_of(result));
     const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
-    add(taken, range[0]);
+    add_between(taken, range[0]);
     add(range[0], range[1]);
     taken = range[1];
     const bool empty = range[0] == range[1] && taken < text.size();
     from = empty ? taken + decode_utf8(text, taken).bytes : taken;
   }
-  add(taken, text.size());
+  add_between(taken, text.size());
 }
 
 }  // namespace stamp

@@ -8,6 +8,9 @@
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
 #include "stamp/text/byte_alphabet.h"
+#include "stamp/text/clip_vocabulary.h"
+#include "stamp/text/normalizers.h"
+#include "stamp/text/prompt_text.h"
 #include "stamp/text/sentencepiece_file.h"
 #include "stamp/text/split_regex.h"
 #include "stamp/text/tokenizer_file.h"
@@ -17,11 +20,19 @@
 namespace stamp {
 namespace {
 
+/// The steps of normalization that work on single characters.
+std::string change_characters(const TokenizerSpec& spec, std::string text) {
+  if (spec.nfc) text = to_nfc(text);
+  if (spec.collapse_white_space) text = collapse_white_space(text);
+  if (spec.lower_case) text = lower_characters(text);
+  return text;
+}
+
 /// Tokens that are sought in normalized text are normalized themselves.
 std::vector<AddedToken> normalized_added_tokens(const TokenizerSpec& spec) {
   std::vector<AddedToken> result = spec.added_tokens;
   for (AddedToken& token : result)
-    if (spec.nfc && token.normalized) token.content = to_nfc(token.content);
+    if (token.normalized) token.content = change_characters(spec, std::move(token.content));
   return result;
 }
 
@@ -30,9 +41,9 @@ std::vector<AddedToken> select(std::vector<AddedToken> tokens, bool normalized) 
   return tokens;
 }
 
-std::vector<SplitRegex> compile(const std::vector<std::string>& patterns) {
+std::vector<SplitRegex> compile(const std::vector<SplitStage>& stages) {
   std::vector<SplitRegex> result;
-  for (const std::string& pattern : patterns) result.emplace_back(pattern);
+  for (const SplitStage& stage : stages) result.emplace_back(stage.regex, stage.matches_only);
   return result;
 }
 
@@ -40,7 +51,8 @@ BpeOptions bpe_options(const TokenizerSpec& spec) {
   return {.ignore_merges = spec.ignore_merges,
           .characters = spec.model == TokenModel::kCharacterBpe,
           .unknown = spec.unknown,
-          .byte_fallback = spec.byte_fallback};
+          .byte_fallback = spec.byte_fallback,
+          .word_suffix = spec.word_suffix};
 }
 
 Unigram make_unigram(const TokenizerSpec& spec) {
@@ -74,7 +86,7 @@ struct Tokenizer::Impl {
         added(normalized_added_tokens(spec)),
         raw_tokens(select(added, false)),
         normalized_tokens(select(added, true)),
-        splits(compile(spec.split_regexes)) {
+        splits(compile(spec.splits)) {
     if (spec.model == TokenModel::kUnigram)
       unigram.emplace(make_unigram(spec));
     else
@@ -95,9 +107,12 @@ struct Tokenizer::Impl {
     }
     const auto byte = fallback_byte(spec, token);
     is_byte[index] = byte.has_value();
-    bytes[index] = spec.model == TokenModel::kByteBpe ? spelled_bytes(token)
-                   : byte                             ? std::string(1, *byte)
-                                                      : replace_all(token, kSpaceMark, " ");
+    const bool ends_word = !spec.word_suffix.empty() && token.ends_with(spec.word_suffix);
+    bytes[index] =
+        ends_word ? spelled_bytes(token.substr(0, token.size() - spec.word_suffix.size())) + " "
+        : spec.model == TokenModel::kByteBpe ? spelled_bytes(token)
+        : byte                               ? std::string(1, *byte)
+                                             : replace_all(token, kSpaceMark, " ");
   }
 
   size_t checked(int32_t id) const {
@@ -131,7 +146,7 @@ struct Tokenizer::Impl {
   }
 
   std::string normalized(std::string_view text) const {
-    std::string result = spec.nfc ? to_nfc(text) : std::string(text);
+    std::string result = change_characters(spec, std::string(text));
     if (spec.charsmap.empty()) return result;
     return spec.spaces == SpaceRule::kWords ? spec.charsmap.normalize_graphemes(result)
                                             : spec.charsmap.normalize(result);
@@ -178,9 +193,12 @@ Tokenizer Tokenizer::make(TokenizerSpec spec, const TokenizerConfig& config,
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   std::error_code ignored;
   const auto file = directory / "tokenizer.json";
-  if (!std::filesystem::exists(file, ignored) && sentencepiece_model(directory))
-    return load_sentencepiece(directory);
-  return make(read_tokenizer_file(file), read_tokenizer_config(directory), directory);
+  const bool has_file = std::filesystem::exists(file, ignored);
+  if (!has_file && sentencepiece_model(directory)) return load_sentencepiece(directory);
+  const TokenizerConfig config = read_tokenizer_config(directory);
+  if (!has_file && is_clip_vocabulary(directory, config))
+    return make(read_clip_vocabulary(directory, config), config, directory);
+  return make(read_tokenizer_file(file), config, directory);
 }
 
 Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) {
@@ -231,7 +249,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     text += bytes;
   }
   end_run();
-  return replace_invalid_utf8(text);
+  // A word's end is a blank, also that of the last one.
+  return replace_invalid_utf8(impl_->spec.word_suffix.empty() ? text : strip(text));
 }
 
 std::string Tokenizer::token_bytes(int32_t id) const { return impl_->bytes[impl_->checked(id)]; }

@@ -1,6 +1,6 @@
 #pragma once
-// Tokenizers from Hugging Face's tokenizer.json (byte-level BPE of Llama 3, Qwen 2 and kin; Gemma's
-// BPE; T5's unigrams) and from SentencePiece's own model files.
+// Tokenizers from Hugging Face's tokenizer.json (byte-level BPE of Llama 3, Qwen 2, CLIP and kin;
+// Gemma's BPE; T5's unigrams), from SentencePiece's own model files and CLIP's vocabulary.
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -13,9 +13,10 @@ namespace stamp {
 
 class Tokenizer {
  public:
-  /// Reads DIR/tokenizer.json, else DIR/spiece.model or DIR/tokenizer.model, and
-  /// DIR/tokenizer_config.json if there is one. See tokenizer_file.h and sentencepiece_file.h for
-  /// what is supported; everything else that changes ids is a std::runtime_error that names it.
+  /// Reads DIR/tokenizer.json, else DIR/spiece.model or DIR/tokenizer.model, else a CLIPTokenizer's
+  /// DIR/vocab.json and DIR/merges.txt, and DIR/tokenizer_config.json if there is one. See
+  /// tokenizer_file.h, sentencepiece_file.h and clip_vocabulary.h for what is supported; everything
+  /// else that changes ids is a std::runtime_error that names it.
   static Tokenizer load(const std::filesystem::path& directory);
   /// The same from DIR/spiece.model or DIR/tokenizer.model even if there is a tokenizer.json.
   static Tokenizer load_sentencepiece(const std::filesystem::path& directory);

@@ -34,8 +34,8 @@ std::pair<std::string, std::string> read_merge(const ConfigReader& model, const 
 void check_bpe_options(const ConfigReader& model) {
   if (model.number("dropout", 0.0, 1.0).value_or(0.0) != 0.0)
     model.reject("dropout", "supported is null");
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (!model.text(key).value_or("").empty()) model.reject(key, "supported is null");
+  if (const char* key = "continuing_subword_prefix"; !model.text(key).value_or("").empty())
+    model.reject(key, "supported is null");
 }
 
 void read_bpe(const ConfigReader& root, const ConfigReader& model, TokenizerSpec& spec) {
@@ -45,6 +45,9 @@ void read_bpe(const ConfigReader& root, const ConfigReader& model, TokenizerSpec
   spec.model = spec.byte_fallback ? TokenModel::kCharacterBpe : TokenModel::kByteBpe;
   if (spec.byte_fallback && is_byte_level(root))
     model.reject("byte_fallback", "supported is false with a ByteLevel pre-tokenizer");
+  spec.word_suffix = model.text("end_of_word_suffix").value_or("");
+  if (spec.byte_fallback && !spec.word_suffix.empty())
+    model.reject("end_of_word_suffix", "supported is null with byte_fallback");
   const auto vocabulary = model.required(model.object("vocab"), "vocab");
   for (const auto& [token, id] : model.find("vocab")->items()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > uint64_t{kMaxTokenId})
@@ -153,13 +156,16 @@ void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std:
 }
 
 TokenizerSpec read_tokenizer_file(const std::filesystem::path& path) {
-  const Json json = read_json(path);
-  const ConfigReader root(json, path.string());
+  return read_tokenizer(read_json(path), path.string());
+}
+
+TokenizerSpec read_tokenizer(const Json& json, const std::string& where) {
+  const ConfigReader root(json, where);
   TokenizerSpec spec;
   read_model(root, spec);
   read_tokenizer_stages(root, spec);
   read_added_tokens(root, spec);
-  check_ids(spec, path.string());
+  check_ids(spec, where);
   return spec;
 }
 

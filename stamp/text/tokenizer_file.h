@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "stamp/io/json.h"
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
 #include "stamp/text/charsmap.h"
@@ -13,6 +14,12 @@
 #include "stamp/text/tokenizer_config.h"
 
 namespace stamp {
+
+/// Cutting at the matches of a regex; `matches_only`: what lies between them is dropped.
+struct SplitStage {
+  std::string regex;
+  bool matches_only = false;
+};
 
 enum class TokenModel { kByteBpe, kCharacterBpe, kUnigram };
 
@@ -24,19 +31,24 @@ struct TokenizerSpec {
   bool ignore_merges = false;
   bool byte_fallback = false;
   int32_t unknown = -1;
-  bool nfc = false;  // normalize text to form C
+  std::string word_suffix;  // kByteBpe: see BpeOptions
+  // Text is normalized to form C, runs of white space become one blank, letters lower case: in
+  // this order.
+  bool nfc = false, collapse_white_space = false, lower_case = false;
   Charsmap charsmap;
   SpaceRule spaces = SpaceRule::kKeep;
-  std::vector<std::string> split_regexes;  // applied one after the other
+  std::vector<SplitStage> splits;  // applied one after the other
   std::vector<AddedToken> added_tokens;
   std::vector<int32_t> prefix, suffix;  // ids that the template puts around a text
 };
 
-/// Reads a tokenizer.json: byte-level BPE; BPE of characters whose blanks are marks, with byte
-/// fallback (Gemma); Unigram after a precompiled character map, word by word (T5). Throws
-/// std::runtime_error naming file, key and value for anything that Tokenizer does not support, and
-/// for ids that clash or are no sensible index.
+/// Reads a tokenizer.json: byte-level BPE, also CLIP's with its suffix of words; BPE of characters
+/// whose blanks are marks, with byte fallback (Gemma); Unigram after a precompiled character map,
+/// word by word (T5). Throws std::runtime_error naming file, key and value for anything that
+/// Tokenizer does not support, and for ids that clash or are no sensible index.
 TokenizerSpec read_tokenizer_file(const std::filesystem::path& path);
+/// The same of JSON that was read; errors begin with `where`.
+TokenizerSpec read_tokenizer(const Json& json, const std::string& where);
 
 /// Adds the tokens of `config` that the file lacks; its add_bos_token and add_eos_token, when
 /// present, decide what stands before and after a text. Throws like read_tokenizer_file().

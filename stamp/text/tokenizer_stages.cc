@@ -41,19 +41,34 @@ void read_charsmap(const ConfigReader& part, TokenizerSpec& spec) {
   spec.charsmap = Charsmap(*blob, part.where());
 }
 
+/// CLIP's: runs of white space become one blank, then letters lower case. False: `part` is another.
+bool read_lowering(const ConfigReader& part, const std::string& type, TokenizerSpec& spec) {
+  if (type == "Lowercase") return spec.lower_case = true;
+  const auto pattern = part.object("pattern");
+  if (type != "Replace" || !pattern || pattern->text("Regex") != "\\s+" ||
+      part.text("content") != " ")
+    return false;
+  return spec.collapse_white_space = true;
+}
+
 void read_normalizer(const ConfigReader& root, TokenizerSpec& spec) {
   for_each_component(root, "normalizer", "normalizers", [&](const ConfigReader& part) {
     const std::string type = type_of(part);
     const bool bytes = spec.model == TokenModel::kByteBpe;
+    if (type == "NFC" && spec.lower_case)
+      part.reject("type", "supported before \"Lowercase\" only");
     if (type == "NFC")
       spec.nfc = true;
+    else if (bytes && read_lowering(part, type, spec))
+      return;
     else if (type == "Precompiled" && !bytes)
       read_charsmap(part, spec);
     else if (type == "Replace" && !bytes && literal(part) == " " &&
              part.text("content") == std::string(kSpaceMark))
       spec.spaces = SpaceRule::kReplace;
     else
-      part.reject("type", bytes ? "unsupported; supported is \"NFC\""
+      part.reject("type", bytes ? "unsupported; supported are \"NFC\", \"Lowercase\" and the "
+                                  "\"Replace\" of \\s+ by a blank"
                                 : "unsupported; supported are \"NFC\", \"Precompiled\" and the "
                                   "\"Replace\" of blanks by U+2581");
   });
@@ -61,9 +76,11 @@ void read_normalizer(const ConfigReader& root, TokenizerSpec& spec) {
 
 void read_split(const ConfigReader& part, TokenizerSpec& spec) {
   const auto pattern = part.required(part.object("pattern"), "pattern");
-  if (part.text("behavior") != "Isolated") part.reject("behavior", "supported is \"Isolated\"");
-  if (flag(part, "invert")) part.reject("invert", "supported is false");
-  spec.split_regexes.push_back(pattern.required(pattern.text("Regex"), "Regex"));
+  const bool removed = part.text("behavior") == "Removed", inverted = flag(part, "invert");
+  if (removed != inverted || !(removed || part.text("behavior") == "Isolated"))
+    part.reject(inverted ? "invert" : "behavior",
+                "supported are \"Isolated\", and \"Removed\" with \"invert\"");
+  spec.splits.push_back({pattern.required(pattern.text("Regex"), "Regex"), removed});
 }
 
 void read_byte_level(const ConfigReader& root, TokenizerSpec& spec) {
@@ -76,7 +93,7 @@ void read_byte_level(const ConfigReader& root, TokenizerSpec& spec) {
       part.reject("type", "unsupported; supported are \"Split\" and \"ByteLevel\"");
     byte_level = true;
     if (flag(part, "add_prefix_space", true)) part.reject("add_prefix_space", "supported is false");
-    if (flag(part, "use_regex", true)) spec.split_regexes.push_back(kByteLevelRegex);
+    if (flag(part, "use_regex", true)) spec.splits.push_back({kByteLevelRegex});
   });
   if (!byte_level) root.reject("pre_tokenizer", "expected one that ends with ByteLevel");
 }
@@ -151,15 +168,30 @@ void read_template(const ConfigReader& part, TokenizerSpec& spec) {
   if (texts != 1) part.reject("single", "expected the text exactly once");
 }
 
+/// [text, id], as the RobertaProcessing that CLIP puts around texts has them.
+int32_t marker_id(const ConfigReader& part, const char* key) {
+  const Json* pair = part.find(key);
+  const bool whole = pair && pair->is_array() && pair->size() == 2 && (*pair)[0].is_string() &&
+                     (*pair)[1].is_number_unsigned() &&
+                     (*pair)[1].get<uint64_t>() <= uint64_t{kMaxTokenId};
+  if (!whole) part.reject(key, fmt::format("expected a text and an id in [0, {}]", kMaxTokenId));
+  return (*pair)[1].get<int32_t>();
+}
+
 void read_post_processor(const ConfigReader& root, TokenizerSpec& spec) {
   bool has_template = false;
   for_each_component(root, "post_processor", "processors", [&](const ConfigReader& part) {
     const std::string type = type_of(part);
     if (type == "ByteLevel") return;  // adjusts offsets only
-    if (type != "TemplateProcessing" || has_template)
-      part.reject("type", "supported are \"ByteLevel\" and one \"TemplateProcessing\"");
+    const bool roberta = type == "RobertaProcessing";
+    if ((type != "TemplateProcessing" && !roberta) || has_template)
+      part.reject("type",
+                  "supported are \"ByteLevel\" and one \"TemplateProcessing\" or "
+                  "\"RobertaProcessing\"");
     has_template = true;
-    read_template(part, spec);
+    if (!roberta) return read_template(part, spec);
+    spec.prefix.push_back(marker_id(part, "cls"));
+    spec.suffix.push_back(marker_id(part, "sep"));
   });
 }
 

@@ -92,7 +92,8 @@ TEST(TokenizerFile, NamesWhatItDoesNotSupport) {
   EXPECT_HAS(error_with_at("/model/type", "WordPiece"), "'type' is \"WordPiece\", unsupported");
   EXPECT_HAS(error_with_at("/model/byte_fallback", true), "'byte_fallback' is true");
   EXPECT_HAS(error_with_at("/model/dropout", 0.1), "'dropout' is 0.1");
-  EXPECT_HAS(error_with_at("/model/end_of_word_suffix", "</w>"), "'end_of_word_suffix'");
+  EXPECT_HAS(error_with_at("/model/continuing_subword_prefix", "#"), "'continuing_subword_prefix'");
+  EXPECT_HAS(error_with_at("/model/end_of_word_suffix", "</w>"), "</w>' is not in the vocabulary");
   EXPECT_HAS(error_with_at("/normalizer", {{"type", "Replace"}}), "\"Replace\", unsupported");
   EXPECT_HAS(error_with_at("/pre_tokenizer", {{"type", "Metaspace"}}),
              "\"Metaspace\", unsupported");
