@@ -6,6 +6,7 @@
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
 #include "stamp/pipelines/verify_checks.h"
+#include "stamp/pipelines/verify_clip.h"
 
 namespace stamp {
 namespace fs = std::filesystem;
@@ -20,7 +21,8 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"llm", verify_llm},         {"tok", verify_tokenizer},
                            {"sched", verify_scheduler}, {"enc", verify_encoder},
-                           {"diff", verify_diffusion},  {"pipe", verify_pipeline}};
+                           {"diff", verify_diffusion},  {"pipe", verify_pipeline},
+                           {"clip", verify_clip}};
 
 struct Job {
   std::string name;
