@@ -14,6 +14,7 @@ struct Flags {
   CompareOptions options;
   ImageFlags image;
   int64_t teacher_prompts = 4;
+  std::filesystem::path clip;
   std::string preset;
   std::vector<std::string> bits;
   std::vector<int> weights = {16}, activations = {4}, kv = {16};
@@ -68,7 +69,8 @@ void run_images(CLI::App& app, Flags& flags) {
                               .grid = {.high_tokens = flags.options.high_tokens},
                               .cache = flags.options.cache,
                               .calibration_prompts = flags.image.calibration_prompts,
-                              .teacher_prompts = flags.teacher_prompts};
+                              .teacher_prompts = flags.teacher_prompts,
+                              .clip = flags.clip};
   const auto given = [&](const std::string& name) { return app.count(flag_name(name)) > 0; };
   if (given("feature")) options.grid.features = flags.options.features;
   if (given("weights")) options.grid.weights = flags.weights;
@@ -90,6 +92,7 @@ void run(CLI::App& app, Flags& flags) {
     finish_image_flags(flags.image);
     return run_images(app, flags);
   }
+  if (!flags.clip.empty()) throw_argument("compare: --clip DIR is for image pipelines");
   if (flags.preset == "ablations") return run_ablation_preset(app, flags);
   apply_preset(app, flags);
   CompareOptions& options = flags.options;
@@ -136,6 +139,12 @@ void add_compare(CLI::App& app, int& exit_code) {
       ->add_option("--teacher-prompts", flags->teacher_prompts,
                    "prompts also measured step by step on the reference's latents")
       ->capture_default_str();
+  image
+      ->add_option(
+          "--clip", flags->clip,
+          "CLIP directory: also CLIP score and CLIP-IQA, of the unquantized model's images, "
+          "too")
+      ->check(CLI::ExistingDirectory);
   add_compute(*image, "--compute", flags->image.options.compute,
               "what unquantized products of image models are computed in");
   app.callback([&app, flags, &exit_code] {

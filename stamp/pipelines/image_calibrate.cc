@@ -69,13 +69,8 @@ class RangeObserver : public Observer {
 
 /// What files depend on besides the recipe.
 std::string identity_of(const ImageOptions& o, const ImagePlan& plan) {
-  Json files = Json::array();
-  for (const auto& entry : fs::directory_iterator(plan.directory.part("transformer")))
-    files.push_back({entry.path().filename().string(), entry.file_size(),
-                     entry.last_write_time().time_since_epoch().count()});
-  std::sort(files.begin(), files.end());
   return Json{{"pipeline", fs::canonical(o.pipeline).string()},
-              {"files", files},
+              {"files", file_stamps(plan.directory.part("transformer"))},
               {"prompts", o.prompts},
               {"negative_prompt", o.negative_prompt},
               {"instruction", o.instruction},
@@ -139,6 +134,16 @@ void for_each_linear(const ImageTransformer& model, const Recipe& recipe, const 
 }
 
 }  // namespace
+
+Json file_stamps(const fs::path& directory) {
+  Json files = Json::array();
+  for (const auto& entry : fs::directory_iterator(directory))
+    if (entry.is_regular_file())
+      files.push_back({entry.path().filename().string(), entry.file_size(),
+                       entry.last_write_time().time_since_epoch().count()});
+  std::sort(files.begin(), files.end());
+  return files;
+}
 
 ImageCalibrator::ImageCalibrator(ImageOptions options, const ImagePlan& plan, fs::path cache)
     : options_(std::move(options)),

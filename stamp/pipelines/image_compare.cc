@@ -67,18 +67,31 @@ std::vector<Picture> to_pictures(const std::vector<PixelMap>& images, int64_t mo
   return pictures;
 }
 
+std::optional<ClipScorer> make_scorer(const ImageCompareOptions& options) {
+  if (options.clip.empty()) return std::nullopt;
+  return ClipScorer(options.clip, options.image.prompts);
+}
+
 class Comparer {
  public:
   explicit Comparer(const ImageCompareOptions& options)
       : options_(options),
         plan_(plan_images(options.image)),
         scheduler_(read_scheduler_config(plan_.directory.part("scheduler"))),
+        scorer_(make_scorer(options)),
         calibrator_(calibration_options(options), plan_, options.cache),
         cache_(options.cache, identity()) {}
 
   const ImagePlan& plan() const { return plan_; }
 
   const std::vector<PixelMap>& images() const { return reference_.images; }
+  int64_t cut_prompts() const { return scorer_ ? scorer_->cut_prompts() : 0; }
+
+  /// Of images of all prompts; nothing without --clip.
+  std::vector<ClipScore> clip_scores(const std::vector<PixelMap>& images) const {
+    if (!scorer_) return {};
+    return scorer_->score(to_pictures(images, std::ssize(images)));
+  }
 
   /// The middle layer's input half-way through the first image; nothing without a trajectory.
   ImageSitePicture site_picture() const {
@@ -101,7 +114,7 @@ class Comparer {
 
   double make_reference() {
     reference_.prompts = encode_prompts(options_.image, plan_);
-    const auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
+    auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
     const auto teachers = static_cast<size_t>(std::max<int64_t>(0, options_.teacher_prompts));
     const auto start = Clock::now();
     reference_.latents = draw(*model, "reference", [&](size_t prompt, DenoiseOptions& run) {
@@ -113,6 +126,7 @@ class Comparer {
       };
     });
     const double seconds = seconds_since(start);
+    model.reset();  // autoencoder and CLIP come after it
     reference_.images = decode(reference_.latents);
     return per_step(seconds);
   }
@@ -120,7 +134,7 @@ class Comparer {
   void measure(ImageCompareRow& row) {
     if (cache_.find(row)) return;
     const ImageCalibration calibration = calibrator_.make(row.recipe);
-    const auto model = open_transformer(options_.image, plan_, row.recipe, &calibration);
+    auto model = open_transformer(options_.image, plan_, row.recipe, &calibration);
     const BitCount bits = model->activation_bits(plan_.latent_height, plan_.latent_width);
     row.bits = bits.average();
     row.bits_with_scales = bits.average_with_scales();
@@ -129,6 +143,7 @@ class Comparer {
     const std::vector<PixelMap> latents = draw(*model, row.label, [](size_t, DenoiseOptions&) {});
     row.seconds_per_step = per_step(seconds_since(start));
     follow(*model, row);
+    model.reset();
     const std::vector<PixelMap> images = decode(latents);
     for (size_t i = 0; i < images.size(); ++i) {
       const PixelMap &want = reference_.images[i], &got = images[i];
@@ -138,6 +153,7 @@ class Comparer {
                             .psnr = image_psnr(want, got),
                             .ssim = image_ssim(want, got)});
     }
+    row.clip = clip_scores(images);
     row.pictures = to_pictures(images, options_.pictures);
     cache_.keep(row);
   }
@@ -204,20 +220,25 @@ class Comparer {
 
   Json identity() const {
     const ImageOptions& o = options_.image;
-    return {{"commit", build_commit()},
-            {"calibration", calibrator_.identity()},
-            {"prompts", o.prompts},
-            {"seed", o.seed},
-            {"tile", o.tile},
-            {"execution", static_cast<int>(o.execution)},
-            {"compute", static_cast<int>(o.compute)},
-            {"pictures", options_.pictures},
-            {"teacher_prompts", options_.teacher_prompts}};
+    Json json = {{"commit", build_commit()},
+                 {"calibration", calibrator_.identity()},
+                 {"prompts", o.prompts},
+                 {"seed", o.seed},
+                 {"tile", o.tile},
+                 {"execution", static_cast<int>(o.execution)},
+                 {"compute", static_cast<int>(o.compute)},
+                 {"pictures", options_.pictures},
+                 {"teacher_prompts", options_.teacher_prompts}};
+    if (!options_.clip.empty() && !options_.cache.empty())
+      json["clip"] = {std::filesystem::canonical(options_.clip).string(),
+                      file_stamps(options_.clip)};
+    return json;
   }
 
   const ImageCompareOptions& options_;
   ImagePlan plan_;
   SchedulerConfig scheduler_;
+  std::optional<ClipScorer> scorer_;  // before anything is drawn: what is wrong shows at once
   ImageCalibrator calibrator_;
   ImageRowCache cache_;
   Reference reference_;
@@ -249,6 +270,9 @@ ImageComparison compare_images(const ImageCompareOptions& options) {
                          .guidance = options.image.guidance,
                          .seed = options.image.seed};
   result.reference_seconds_per_step = comparer.make_reference();
+  result.clip = comparer.clip_scores(comparer.images());
+  result.clip_directory = options.clip.string();
+  result.clip_cut_prompts = comparer.cut_prompts();
   result.pictures = to_pictures(comparer.images(), options.pictures);
   if (options.pictures > 0) result.site = comparer.site_picture();
   result.picture_prompts.assign(

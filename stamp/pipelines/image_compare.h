@@ -2,6 +2,7 @@
 // Recipes of a diffusion transformer measured against the unquantized one: same prompts, same
 // seeds.
 #include "stamp/io/json.h"
+#include "stamp/pipelines/clip_score.h"
 #include "stamp/pipelines/image.h"
 #include "stamp/pipelines/image_metrics.h"
 
@@ -32,6 +33,8 @@ struct ImageCompareOptions {
   /// So many prompts are also measured step by step on the reference's own latents, where errors
   /// do not add up over the steps.
   int64_t teacher_prompts = 4;
+  /// CLIP directory that images and prompts are scored with; empty: they are not.
+  std::filesystem::path clip;
 };
 
 /// One line of the table.
@@ -42,6 +45,7 @@ struct ImageCompareRow {
   bool simulated = false;
   double bits = 16, bits_with_scales = 16;  // average of the quantized linear inputs
   std::vector<ImageScore> scores;           // per prompt
+  std::vector<ClipScore> clip;              // per prompt; empty: not asked for
   std::vector<double> step_sqnr;            // teacher-forced, per step, dB, mean over prompts
   double seconds_per_step = 0;
   std::vector<Picture> pictures;             // of the first prompts
@@ -70,6 +74,9 @@ struct ImageComparison {
   std::vector<ImageCompareRow> rows;
   std::vector<std::string> picture_prompts;
   std::vector<Picture> pictures;  // of the reference
+  std::vector<ClipScore> clip;    // of the reference, per prompt; empty: not asked for
+  std::string clip_directory;
+  int64_t clip_cut_prompts = 0;  // longer than CLIP's texts
   ImageSitePicture site;
   double reference_seconds_per_step = 0, seconds = 0;
   int64_t peak_rss_bytes = 0;

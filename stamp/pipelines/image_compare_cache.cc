@@ -20,6 +20,13 @@ constexpr ScoreField kScores[] = {{"sqnr", &ImageScore::sqnr},
                                   {"psnr", &ImageScore::psnr},
                                   {"ssim", &ImageScore::ssim}};
 
+struct ClipField {
+  const char* name;
+  double ClipScore::*value;
+};
+constexpr ClipField kClipScores[] = {{"clip_score", &ClipScore::score},
+                                     {"clip_iqa", &ClipScore::iqa}};
+
 /// JSON has no infinities; a perfect score is null.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 double number_of(const Json& json) {
@@ -34,9 +41,11 @@ fs::path picture_file(const fs::path& stem, size_t index) {
 
 Json measured_json(const ImageCompareRow& row) {
   Json scores = Json::array(), steps = Json::array(), layers = Json::object();
-  for (const ImageScore& score : row.scores) {
+  for (size_t i = 0; i < row.scores.size(); ++i) {
     Json json = Json::object();
-    for (const ScoreField& field : kScores) json[field.name] = finite(score.*field.value);
+    for (const ScoreField& field : kScores) json[field.name] = finite(row.scores[i].*field.value);
+    if (i < row.clip.size())
+      for (const ClipField& field : kClipScores) json[field.name] = row.clip[i].*field.value;
     scores.push_back(std::move(json));
   }
   for (const double value : row.step_sqnr) steps.push_back(finite(value));
@@ -53,9 +62,13 @@ void take_measured(const Json& json, ImageCompareRow& row) {
     row.bits_with_scales = json.at("bits_with_scales");
     row.simulated = json.at("simulated");
     row.seconds_per_step = json.at("seconds_per_step");
-    for (const Json& score : json.at("scores"))
+    for (const Json& score : json.at("scores")) {
       for (row.scores.emplace_back(); const ScoreField& field : kScores)
         row.scores.back().*field.value = number_of(score.at(field.name));
+      if (!score.contains(kClipScores[0].name)) continue;
+      for (row.clip.emplace_back(); const ClipField& field : kClipScores)
+        row.clip.back().*field.value = score.at(field.name).get<double>();
+    }
     for (const Json& value : json.at("step_sqnr")) row.step_sqnr.push_back(number_of(value));
     for (const auto& [name, value] : json.at("layer_sqnr").items())
       row.layer_sqnr[name] = number_of(value);

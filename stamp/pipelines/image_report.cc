@@ -10,6 +10,8 @@ namespace stamp {
 namespace report {
 namespace {
 
+constexpr int kColumns = 8;  // of the table, besides the arm's name and those of CLIP
+
 std::string fact(const std::string& name, const std::string& value) {
   return fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", name, escape(value));
 }
@@ -78,6 +80,42 @@ std::string gain_cell(const std::vector<double>& gains) {
                      number(gain.interval.low, 2), number(gain.interval.high, 2));
 }
 
+std::string clip_cell(double value, double reference, int decimals) {
+  const double change = value - reference;
+  return fmt::format("{} <small>[{}{}]</small>", number(value, decimals), change > 0 ? "+" : "",
+                     number(change, decimals));
+}
+
+std::vector<std::string> clip_cells(const ImageComparison& c, const ImageCompareRow& row) {
+  if (c.clip.empty()) return {};
+  const ClipScore mean = mean_clip_score(row.clip), reference = mean_clip_score(c.clip);
+  return {clip_cell(mean.score, reference.score, 2), clip_cell(mean.iqa, reference.iqa, 3)};
+}
+
+/// The unquantized model above all groups.
+std::string clip_row(const ImageComparison& c) {
+  if (c.clip.empty()) return "";
+  const ClipScore mean = mean_clip_score(c.clip);
+  return fmt::format(
+      "<tr><th scope=\"row\">unquantized</th><td>16</td><td colspan=\"{}\"></td><td>{}</td><td>{}"
+      "</td></tr>\n",
+      kColumns - 1, number(mean.score, 2), number(mean.iqa, 3));
+}
+
+std::string clip_caption(const ImageComparison& c) {
+  if (c.clip.empty()) return "";
+  std::string text = fmt::format(
+      " CLIP score: 100 cos of image and prompt; CLIP-IQA: probability of a good photo; both by "
+      "{}, "
+      "mean over images [difference from the unquantized model].",
+      escape(c.clip_directory));
+  if (c.clip_cut_prompts > 0)
+    text +=
+        fmt::format(" {} of {} prompts have more tokens than CLIP takes; their scores say nothing.",
+                    c.clip_cut_prompts, c.prompts);
+  return text;
+}
+
 std::string table_row(const ImageComparison& c, const ImageCompareRow& row, bool best) {
   const auto score = [&](double ImageScore::*field, int decimals) {
     return number(mean_score(row, field), decimals);
@@ -89,12 +127,16 @@ std::string table_row(const ImageComparison& c, const ImageCompareRow& row, bool
   std::string html =
       fmt::format("<tr><th scope=\"row\"><span class=\"key {}\">{}</span>{}</th>", arm_colour(row),
                   escape(arm_label(row)), row.simulated ? " <small>simulated</small>" : "");
-  for (const std::string& cell :
-       {number(row.bits, 3), number(row.bits_with_scales, 3), best ? "<b>" + sqnr + "</b>" : sqnr,
-        gain_cell(image_gains(c, row)), number(row.step_sqnr.empty() ? std::nan("") : steps, 2),
-        score(&ImageScore::sqnr_latents, 2), score(&ImageScore::psnr, 2),
-        score(&ImageScore::ssim, 4)})
-    html += "<td>" + cell + "</td>";
+  std::vector<std::string> cells = {number(row.bits, 3),
+                                    number(row.bits_with_scales, 3),
+                                    best ? "<b>" + sqnr + "</b>" : sqnr,
+                                    gain_cell(image_gains(c, row)),
+                                    number(row.step_sqnr.empty() ? std::nan("") : steps, 2),
+                                    score(&ImageScore::sqnr_latents, 2),
+                                    score(&ImageScore::psnr, 2),
+                                    score(&ImageScore::ssim, 4)};
+  for (std::string& cell : clip_cells(c, row)) cells.push_back(std::move(cell));
+  for (const std::string& cell : cells) html += "<td>" + cell + "</td>";
   return html + "</tr>\n";
 }
 
@@ -104,12 +146,15 @@ std::string images_table(const ImageComparison& c) {
   std::string html =
       "<div class=\"scroll\"><table>\n<thead><tr><th>Arm</th><th>Data bits</th><th>incl. "
       "scales</th><th>SQNR, dB</th><th>Gain of L, dB [95 %]</th><th>SQNR of single "
-      "steps</th><th>SQNR of latents</th><th>PSNR, dB</th><th>SSIM</th></tr></thead>\n<tbody>\n";
+      "steps</th><th>SQNR of latents</th><th>PSNR, dB</th><th>SSIM</th>";
+  if (!c.clip.empty()) html += "<th>CLIP score</th><th>CLIP-IQA</th>";
+  html += "</tr></thead>\n<tbody>\n" + clip_row(c);
+  const int columns = kColumns + (c.clip.empty() ? 1 : 3);
   for (const ImageWidths& widths : group_rows(c))
     for (const ImageMethod& method : widths.methods) {
-      html +=
-          fmt::format("<tr class=\"group\"><th colspan=\"9\"><span>{} <i>{}</i></span></th></tr>\n",
-                      escape(widths.name), escape(feature_name(method.feature)));
+      html += fmt::format(
+          "<tr class=\"group\"><th colspan=\"{}\"><span>{} <i>{}</i></span></th></tr>\n", columns,
+          escape(widths.name), escape(feature_name(method.feature)));
       double best = -std::numeric_limits<double>::infinity();
       for (const ImageCompareRow* row : method.rows)
         best = std::max(best, mean_score(*row, &ImageScore::sqnr));
@@ -120,7 +165,8 @@ std::string images_table(const ImageComparison& c) {
          "</tbody></table></div>\n<p class=\"caption\"><b>Table 1.</b> SQNR of pixels in [-1, 1] "
          "against the unquantized model with the same seeds, mean over prompts of the dB of each. "
          "Gains are taken prompt by prompt against “no L” of the same method, which spends as many "
-         "bits, with a bootstrap interval; bold where all of it is above zero.</p>\n";
+         "bits, with a bootstrap interval; bold where all of it is above zero." +
+         clip_caption(c) + "</p>\n";
 }
 
 }  // namespace report

@@ -33,6 +33,7 @@ expect 2 "w9a9" eval "$model" --text "$text" --recipe w9a9
 expect 2 "too few" eval "$model" --text "$text" --context 10000000
 expect 2 "is the evaluated text" eval "$model" --text "$text" --context 256 --windows 1 --recipe w4a4kv4-stamp-wf --calibration "$text"
 expect 2 "form w4a4kv4" compare "$model" --text "$text" --bits q4
+expect 2 "is for image pipelines" compare "$model" --text "$text" --clip "$model"
 mkdir broken
 cp "$model"/*.json broken/
 expect 1 "model.safetensors" eval broken --text "$text"

@@ -36,6 +36,17 @@ draw "${small[@]}" --prompts prompts.txt --out d.jpg > out.txt 2>&1
 draw "${small[@]}" --prompt x --dry-run --out e.png > out.txt 2>&1
 [[ ! -e e.png ]] || fail "--dry-run draws"
 
+clip=$2/tests/data/oracles/clip/old_eos/ckpt
+"$program" compare "$pipeline" --prompts prompts.txt "${small[@]}" --recipes bf16 --teacher-prompts 0 --clip "$clip" \
+  --json-out clip.json --out clip.html > out.txt 2> err.txt || fail "compare --clip: $(cat err.txt)"
+grep -q "^unquantized .*[0-9]$" out.txt || fail "no scores of the unquantized model: $(cat out.txt)"
+grep -q "(+0.00) .*(+0.000)" out.txt || fail "bf16 differs from itself: $(cat out.txt)"
+grep -q '"score_change": 0' clip.json || fail "no CLIP score in the JSON"
+grep -q "CLIP-IQA" clip.html || fail "no CLIP-IQA in the report"
+"$program" compare "$pipeline" --prompts prompts.txt "${small[@]}" --recipes bf16 --clip "$pipeline" \
+  > out.txt 2> err.txt && fail "takes a pipeline for a CLIP directory"
+[[ $(grep -c "^stamp:.*config.json" err.txt) == 1 ]] || fail "expected one line about config.json, got: $(cat err.txt)"
+
 refuse 2 "pass --prompt" --out x.png
 refuse 2 "x.bmp" --prompt a --out x.bmp
 refuse 1 "there is no folder" --prompt a --out no/x.png

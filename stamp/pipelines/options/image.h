@@ -45,6 +45,8 @@ void visit_options(ImageCompareOptions& o, Visitor&& visit) {
         "prompts to calibrate recipes with, other ones than are drawn");
   visit("teacher_prompts", o.teacher_prompts,
         "prompts also measured step by step on the reference's latents");
+  visit("clip", o.clip,
+        "CLIP directory: also CLIP score and CLIP-IQA, of the unquantized model's images, too");
 }
 
 }  // namespace stamp
