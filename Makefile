@@ -3,12 +3,14 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-python wheel test-arm asan tsan build bench peers deps check clean
+.PHONY: help demo test test-python wheel deb test-package test-arm asan tsan build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-python  build the Python module, run its tests (needs pip)"
 	@echo "make wheel  build the Python package with its libraries bundled -> dist/"
+	@echo "make deb    build the Debian package -> dist/"
+	@echo "make test-package  build it, use program and library from an empty folder"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
 	@echo "make tsan   the same under the thread sanitizer (clang)"
@@ -40,6 +42,13 @@ test-python: deps
 
 wheel: deps
 	@tools/make_wheel.sh
+
+deb: deps build
+	@cd $(BUILD) && cpack -G DEB > cpack.log || { cat cpack.log; exit 1; }
+	@mkdir -p dist && cp $(BUILD)/stamp_*.deb dist/ && ls -l dist/*.deb
+
+test-package: deps build
+	@tools/test_package.sh $(BUILD)
 
 test-arm:
 	@tools/install_deps.sh arm

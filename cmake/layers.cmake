@@ -8,7 +8,9 @@ function(stamp_layer name)
     list(FILTER sources EXCLUDE REGEX "/io/(sha256|image_file).cc$")  # need libraries of the target system
   endif()
   add_library(stamp_${name} STATIC ${sources})
-  target_include_directories(stamp_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_include_directories(stamp_${name} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>
+                                                  $<INSTALL_INTERFACE:include>)
+  target_compile_features(stamp_${name} PUBLIC cxx_std_20)
   target_link_libraries(stamp_${name} PUBLIC ${ARGN})
 endfunction()
 
