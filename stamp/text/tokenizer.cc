@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "stamp/core/error.h"
+#include "stamp/io/model_files.h"
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
 #include "stamp/text/byte_alphabet.h"
@@ -175,12 +176,11 @@ Tokenizer Tokenizer::make(TokenizerSpec spec, const TokenizerConfig& config,
   return result;
 }
 
-Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  const auto file = directory / "tokenizer.json";
-  if (!std::filesystem::exists(file, ignored) && sentencepiece_model(directory))
-    return load_sentencepiece(directory);
-  return make(read_tokenizer_file(file), read_tokenizer_config(directory), directory);
+Tokenizer Tokenizer::load(const std::filesystem::path& model) {
+  const std::string file = "tokenizer.json";
+  if (!has_model_json(model, file) && sentencepiece_model(model)) return load_sentencepiece(model);
+  return make(read_tokenizer_file(read_model_json(model, file), (model / file).string()),
+              read_tokenizer_config(model), model);
 }
 
 Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) {

@@ -152,14 +152,13 @@ void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std:
   check_ids(spec, where);
 }
 
-TokenizerSpec read_tokenizer_file(const std::filesystem::path& path) {
-  const Json json = read_json(path);
-  const ConfigReader root(json, path.string());
+TokenizerSpec read_tokenizer_file(const Json& json, const std::string& where) {
+  const ConfigReader root(json, where);
   TokenizerSpec spec;
   read_model(root, spec);
   read_tokenizer_stages(root, spec);
   read_added_tokens(root, spec);
-  check_ids(spec, path.string());
+  check_ids(spec, where);
   return spec;
 }
 
