@@ -60,7 +60,7 @@ void run_bench(BenchFlags& flags, int& exit_code) {
 void add_bench(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<BenchFlags>();
   add_flags(app, flags->options);
-  CLI::Option* model = app.get_option("MODEL")->check(CLI::ExistingDirectory);
+  CLI::Option* model = app.get_option("MODEL")->check(CLI::ExistingPath);
   app.get_option("--shape")->excludes(model);
   app.get_option("--prefill")->default_str("");  // depends on the others
   app.add_option("--recipe", flags->recipe,

@@ -3,6 +3,7 @@
 #include "image_flags.h"
 #include "option_flags.h"
 #include "stamp/core/error.h"
+#include "stamp/io/model_files.h"
 #include "stamp/pipelines/compare_presets.h"
 #include "stamp/pipelines/image_compare.h"
 #include "stamp/pipelines/options/compare.h"
@@ -26,7 +27,7 @@ struct Flags {
 void run_ablation_preset(CLI::App& app, const Flags& flags) {
   const CompareOptions& o = flags.options;
   AblationOptions options{.model = o.model,
-                          .text = o.text.empty() ? o.model / "heldout.txt" : o.text,
+                          .text = o.text.empty() ? model_folder(o.model) / "heldout.txt" : o.text,
                           .calibration = o.calibration,
                           .context = o.context,
                           .bos_every_window = o.bos_every_window};
@@ -114,7 +115,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   CompareOptions& options = flags->options;
   add_flags(app, options);
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   app.get_option("--text")->check(CLI::ExistingFile);
   app.get_option("--center")
       ->check(CLI::IsMember({"none", "static", "auto"}))

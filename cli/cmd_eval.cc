@@ -36,10 +36,10 @@ void add_eval(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   add_flags(app, flags->options);
   visit_task_options(flags->tasks, FlagVisitor(app));
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   app.get_option("--text")->check(CLI::ExistingFile);
   app.get_option("--task")->check(CLI::ExistingFile);
-  app.get_option("--reference-model")->check(CLI::ExistingDirectory);
+  app.get_option("--reference-model")->check(CLI::ExistingPath);
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] {
     run(*flags);

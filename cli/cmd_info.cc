@@ -11,9 +11,9 @@ void add_info(CLI::App& app, int& exit_code) {
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
-  app.add_option("MODEL", flags->model, "model directory or image pipeline")
+  app.add_option("MODEL", flags->model, "model directory, GGUF file or image pipeline")
       ->required()
-      ->check(CLI::ExistingDirectory);
+      ->check(CLI::ExistingPath);
   app.add_flag("--json", flags->json, "print JSON");
   app.callback([flags, &exit_code] {
     const ModelInfo info = inspect_model(flags->model);

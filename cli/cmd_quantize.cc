@@ -13,7 +13,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
   };
   auto flags = std::make_shared<Flags>();
   add_flags(app, flags->options);
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   app.get_option("--recipe")->required();
   app.get_option("--out")->required();
   app.get_option("--calibration")->check(CLI::ExistingFile);

@@ -13,7 +13,7 @@ void add_sensitivity(CLI::App& app, int& exit_code) {
   };
   auto flags = std::make_shared<Flags>();
   add_flags(app, flags->options);
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   app.add_option("--out", flags->report, "write a heat map as self-contained HTML");
   app.add_option("--json-out", flags->json_file, "also write the JSON to a file");
   app.add_flag("--json", flags->json, "print JSON");

@@ -27,7 +27,7 @@ void add_tune(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   flags->options.out = "tuned.json";
   add_flags(app, flags->options);
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   CLI::Option* bits = app.get_option("--average-bits")->check(CLI::Range(2.0, 8.0));
   app.get_option("--max-kl")->check(CLI::PositiveNumber)->excludes(bits);
   app.get_option("--text")->check(CLI::ExistingFile);

@@ -10,7 +10,7 @@ namespace stamp::cli {
 void add_text_model(CLI::App& app, TextModelFlags& flags) {
   flags.model = default_options<TextModelOptions>();
   add_flags(app, flags.model);
-  app.get_option("MODEL")->required()->check(CLI::ExistingDirectory);
+  app.get_option("MODEL")->required()->check(CLI::ExistingPath);
   add_flags(app, flags.generate);
   for (const char* flag : {"--temperature", "--top-k", "--top-p", "--repetition-penalty"})
     app.get_option(flag)->default_str("");  // that of the model

@@ -6,13 +6,47 @@
 
 namespace stamp {
 
-enum class DType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
+enum class DType : uint8_t {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  // Weights in blocks of neighbours of one row, as GGUF files hold them (block_types.h).
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,
+};
 
-/// Bytes of one element.
+/// Bytes of one element; of one block where dtype_block() is not 1.
 int dtype_size(DType dtype);
-/// Name as safetensors spells it: "F32", "BF16", ...
+/// Elements that are stored together: 1; 32 or 256 of types in blocks.
+int dtype_block(DType dtype);
+/// True for what weights of models may be: F32, F16, BF16, and types in blocks.
+inline bool is_weight_type(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+         dtype_block(dtype) > 1;
+}
+/// Bytes of `count` elements, which are whole blocks.
+inline int64_t dtype_bytes(DType dtype, int64_t count) {
+  return count / dtype_block(dtype) * dtype_size(dtype);
+}
+/// Name as safetensors spells it: "F32", "BF16", ...; of types in blocks as GGUF does: "Q4_K".
 std::string_view dtype_name(DType dtype);
-/// The inverse of dtype_name; throws std::invalid_argument for an unknown name.
+/// The inverse of dtype_name for types without blocks; throws std::invalid_argument for any other
+/// name.
 DType dtype_from_name(std::string_view name);
 
 using bf16 = uint16_t;  // bit pattern

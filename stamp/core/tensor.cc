@@ -7,12 +7,29 @@
 #include <cstring>
 #include <new>
 
+#include "stamp/core/block_types.h"
 #include "stamp/core/error.h"
 
 namespace stamp {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
+
+/// Elements [first, first + count), which need not be whole blocks.
+void decode_part(const TensorView& tensor, int64_t first, int64_t count, float* out) {
+  const int64_t block = dtype_block(tensor.dtype);
+  const auto* blocks = static_cast<const std::byte*>(tensor.data);
+  float values[kLargestBlock];
+  while (count > 0) {
+    const int64_t inside = first % block;
+    const std::byte* from = blocks + dtype_bytes(tensor.dtype, first - inside);
+    const bool whole = inside == 0 && count >= block;
+    const int64_t done = whole ? count / block * block : std::min(block - inside, count);
+    decode_blocks(tensor.dtype, from, whole ? done : block, whole ? out : values);
+    if (!whole) std::copy_n(values + inside, done, out);
+    first += done, count -= done, out += done;
+  }
+}
 
 }  // namespace
 
@@ -93,6 +110,7 @@ void to_f32(const TensorView& tensor, int64_t first, std::span<float> out) {
       std::copy_n(tensor.as<double>() + first, count, out.data());
       return;
     default:
+      if (dtype_block(tensor.dtype) > 1) return decode_part(tensor, first, count, out.data());
       throw_argument("tensor: {} is not a floating-point type", dtype_name(tensor.dtype));
   }
 }

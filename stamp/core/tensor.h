@@ -24,7 +24,7 @@ struct TensorView {
   const void* data = nullptr;
 
   int64_t size() const { return element_count(shape); }
-  int64_t bytes() const { return size() * dtype_size(dtype); }
+  int64_t bytes() const { return dtype_bytes(dtype, size()); }
   template <class T>
   const T* as() const {
     return static_cast<const T*>(data);
@@ -104,7 +104,8 @@ class Matrix {
   AlignedBuffer buffer_;
 };
 
-/// Elements [first, first + out.size()) of a floating-point tensor, widened (F64: rounded) to fp32.
+/// Elements [first, first + out.size()) of a floating-point tensor, widened (F64: rounded) to fp32;
+/// of a tensor in blocks what its codes stand for, exactly as decode_blocks() says.
 /// Throws std::invalid_argument for integer tensors or a range outside the tensor.
 void to_f32(const TensorView& tensor, int64_t first, std::span<float> out);
 /// A whole 1-D or 2-D floating-point tensor as an fp32 matrix ([1, n] for 1-D).

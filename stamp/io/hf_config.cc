@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "stamp/io/config_reader.h"
+#include "stamp/io/model_files.h"
+#include "stamp/io/packed_linears.h"
 
 namespace stamp {
 namespace {
@@ -97,8 +99,9 @@ void read_flags(const ConfigReader& config, LlmConfig& result) {
   if (const auto quantization = config.object("quantization_config")) {
     result.quant_method =
         quantization->required(quantization->text("quant_method"), "quant_method");
-    if (result.quant_method != "stamp" && result.quant_method != "compressed-tensors")
-      quantization->reject("quant_method", "supported are \"stamp\" and \"compressed-tensors\"");
+    if (result.quant_method != "stamp" && !is_packed_method(result.quant_method))
+      quantization->reject("quant_method",
+                           R"(supported are "stamp", "compressed-tensors", "gptq" and "awq")");
   }
   if (config.text("hidden_act").value_or("silu") != "silu")
     config.reject("hidden_act", "supported is \"silu\"");
@@ -126,10 +129,9 @@ void reject_other_generation(const ConfigReader& generation) {
 
 }  // namespace
 
-LlmConfig read_llm_config(const std::filesystem::path& directory) {
-  const auto path = directory / "config.json";
-  const Json json = read_json(path);
-  const ConfigReader config(json, path.string());
+LlmConfig read_llm_config(const std::filesystem::path& model) {
+  const Json json = read_model_json(model, "config.json");
+  const ConfigReader config(json, (model / "config.json").string());
   LlmConfig result;
   result.architecture = read_architecture(config);
   read_sizes(config, result);
@@ -140,15 +142,14 @@ LlmConfig read_llm_config(const std::filesystem::path& directory) {
   return result;
 }
 
-GenerationConfig read_generation_config(const std::filesystem::path& directory,
+GenerationConfig read_generation_config(const std::filesystem::path& model,
                                         const LlmConfig& config) {
   GenerationConfig result;
   result.eos_token_ids = config.eos_token_ids;
-  const auto path = directory / "generation_config.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored) && !ignored) return result;
-  const Json json = read_json(path);
-  const ConfigReader generation(json, path.string());
+  const std::string name = "generation_config.json";
+  if (!has_model_json(model, name)) return result;
+  const Json json = read_model_json(model, name);
+  const ConfigReader generation(json, (model / name).string());
   reject_other_generation(generation);
   result.do_sample = generation.boolean("do_sample").value_or(false);
   result.temperature = generation.number("temperature", 0.0, 1e6).value_or(1.0);

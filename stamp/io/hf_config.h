@@ -24,15 +24,16 @@ struct LlmConfig {
   bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false;
   std::optional<int64_t> bos_token_id;
   std::vector<int64_t> eos_token_ids;
-  std::string quant_method;  // of quantization_config: stamp, compressed-tensors; empty: plain
+  std::string quant_method;  // of quantization_config: stamp, compressed-tensors, gptq, awq; empty
 };
 
-/// Reads DIR/config.json: `rope_theta`/`rope_scaling` (also the older `rope_scaling.type`) or
-/// `rope_parameters`, `eos_token_id` as number or list, absent or null `head_dim`. Throws
-/// std::runtime_error naming file, key and value for missing or absurd sizes (all bounded by 2^20,
-/// layers by 1024), heads not divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope
-/// types, sliding windows in use, or a quantization_config of another method.
-LlmConfig read_llm_config(const std::filesystem::path& directory);
+/// Reads DIR/config.json, or what a GGUF file says instead (model_files.h):
+/// `rope_theta`/`rope_scaling` (also the older `rope_scaling.type`) or `rope_parameters`,
+/// `eos_token_id` as number or list, absent or null `head_dim`. Throws std::runtime_error naming
+/// file, key and value for missing or absurd sizes (all bounded by 2^20, layers by 1024), heads not
+/// divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope types, sliding windows in
+/// use, or a quantization_config of another method.
+LlmConfig read_llm_config(const std::filesystem::path& model);
 
 struct GenerationConfig {
   bool do_sample = false;
@@ -45,7 +46,7 @@ struct GenerationConfig {
 /// are those of `config`. A file that samples without naming top_k means 50, as in transformers.
 /// Values outside their ranges and other ways of generating (beams, min_p, ...) throw
 /// std::runtime_error.
-GenerationConfig read_generation_config(const std::filesystem::path& directory,
+GenerationConfig read_generation_config(const std::filesystem::path& model,
                                         const LlmConfig& config);
 
 }  // namespace stamp

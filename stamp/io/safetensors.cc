@@ -4,6 +4,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/io/json.h"
+#include "stamp/io/mmap.h"
 #include "stamp/io/safetensors_header.h"
 
 namespace stamp {
@@ -37,8 +38,7 @@ ShardTensors read_index(const std::filesystem::path& index) {
 }  // namespace
 
 Safetensors Safetensors::open(const std::filesystem::path& file) {
-  Safetensors result;
-  result.source_ = file;
+  Safetensors result(file);
   result.add_file(file, nullptr);
   return result;
 }
@@ -55,8 +55,7 @@ Safetensors Safetensors::open_model(const std::filesystem::path& directory,
       std::filesystem::file_type::not_found)
     throw_runtime("{}: expected {} or {}, found neither", directory.string(),
                   single.filename().string(), index.filename().string());
-  Safetensors result;
-  result.source_ = directory;
+  Safetensors result(directory);
   for (const auto& [shard, tensors] : read_index(index))
     result.add_file(directory / shard, &tensors);
   return result;
@@ -65,28 +64,14 @@ Safetensors Safetensors::open_model(const std::filesystem::path& directory,
 void Safetensors::add_file(const std::filesystem::path& file,
                            const std::vector<std::string>* expected) {
   const auto mapping = std::make_shared<MappedFile>(file);
-  auto views = read_safetensors_header(mapping->bytes(), file.string());
+  std::map<std::string, TensorView> views =
+      read_safetensors_header(mapping->bytes(), file.string());
   if (expected != nullptr)
     for (const std::string& name : *expected)
       if (!views.contains(name))
         throw_runtime("{}: the index says that tensor '{}' is here, but it is not", file.string(),
                       name);
-  files_.push_back(mapping);
-  tensors_.merge(views);  // leaves behind what was there already
-  if (!views.empty())
-    throw_runtime("{}: tensor '{}' is in another shard, too", file.string(), views.begin()->first);
-}
-
-const TensorView& Safetensors::at(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) throw_runtime("{}: there is no tensor '{}'", source_.string(), name);
-  return found->second;
-}
-
-int64_t Safetensors::bytes() const {
-  int64_t total = 0;
-  for (const auto& [name, view] : tensors_) total += view.bytes();
-  return total;
+  add(std::move(views), mapping, file.string());
 }
 
 }  // namespace stamp

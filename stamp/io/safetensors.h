@@ -2,22 +2,21 @@
 // The safetensors container: u64 header length, JSON header, raw row-major data.
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "stamp/core/tensor.h"
-#include "stamp/io/mmap.h"
+#include "stamp/io/tensor_store.h"
 
 namespace stamp {
 
-/// Named tensors of one file, or of the shards of a model directory, memory-mapped. Views stay
-/// valid as long as this object lives. Files are hostile until checked: header length and syntax,
-/// dtypes, shapes that overflow, offsets outside the file, overlapping or misaligned ranges, sizes
-/// that do not match shapes, duplicate names, shard names that leave the directory, missing shards
-/// and tensors each throw std::runtime_error naming file, tensor and reason.
-class Safetensors {
+/// Named tensors of one file, or of the shards of a model directory, memory-mapped. Files are
+/// hostile until checked: header length and syntax, dtypes, shapes that overflow, offsets outside
+/// the file, overlapping or misaligned ranges, sizes that do not match shapes, duplicate names,
+/// shard names that leave the directory, missing shards and tensors each throw std::runtime_error
+/// naming file, tensor and reason.
+class Safetensors : public TensorStore {
  public:
+  Safetensors() = default;
   /// One file.
   static Safetensors open(const std::filesystem::path& file);
   /// `model.safetensors`, or the shards listed by `model.safetensors.index.json` (`stem` for
@@ -25,18 +24,9 @@ class Safetensors {
   static Safetensors open_model(const std::filesystem::path& directory,
                                 const std::string& stem = "model");
 
-  bool contains(const std::string& name) const { return tensors_.contains(name); }
-  /// Throws std::runtime_error naming the file or directory when there is no such tensor.
-  const TensorView& at(const std::string& name) const;
-  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
-  /// Total bytes of tensor data.
-  int64_t bytes() const;
-
  private:
+  explicit Safetensors(const std::filesystem::path& source) : TensorStore(source) {}
   void add_file(const std::filesystem::path& file, const std::vector<std::string>* expected);
-  std::filesystem::path source_;
-  std::vector<std::shared_ptr<MappedFile>> files_;
-  std::map<std::string, TensorView> tensors_;
 };
 
 /// Writes `tensors` (sorted by name) atomically; `metadata` becomes "__metadata__".

@@ -4,19 +4,19 @@
 
 namespace stamp {
 
-const TensorView& checked_tensor(const Safetensors& weights, const std::filesystem::path& directory,
+const TensorView& checked_tensor(const TensorStore& weights, const std::filesystem::path& directory,
                                  const std::string& name, const Shape& shape) {
   const TensorView& tensor = weights.at(name);
-  if (tensor.dtype != DType::kF32 && tensor.dtype != DType::kF16 && tensor.dtype != DType::kBF16)
-    throw_runtime("{}: tensor {}: expected F32, F16 or BF16, got {}", directory.string(), name,
-                  dtype_name(tensor.dtype));
+  if (!is_weight_type(tensor.dtype))
+    throw_runtime("{}: tensor {}: expected F32, F16, BF16 or a type in blocks, got {}",
+                  directory.string(), name, dtype_name(tensor.dtype));
   if (tensor.shape != shape)
     throw_runtime("{}: tensor {}: expected shape {}, got {}; config.json and weights do not agree",
                   directory.string(), name, to_string(shape), to_string(tensor.shape));
   return tensor;
 }
 
-std::vector<float> checked_vector(const Safetensors& weights,
+std::vector<float> checked_vector(const TensorStore& weights,
                                   const std::filesystem::path& directory, const std::string& name,
                                   int64_t size) {
   std::vector<float> values(static_cast<size_t>(size));

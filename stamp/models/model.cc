@@ -1,6 +1,7 @@
 #include "stamp/models/model.h"
 
 #include "stamp/core/error.h"
+#include "stamp/io/model_files.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/models/stored_recipe.h"
 
@@ -18,7 +19,7 @@ std::shared_ptr<const ModelSource> ModelSource::open(const std::filesystem::path
   auto source = std::make_shared<ModelSource>();
   source->directory_ = directory;
   source->config_ = read_llm_config(directory);
-  source->weights_ = Safetensors::open_model(directory);
+  source->weights_ = open_model_weights(directory);
   source->stored_recipe_ = read_stored_recipe(directory, source->config_);
   if (source->stored_recipe_ && source->stored_recipe_->needs_calibration())
     source->stored_calibration_ = read_calibration(directory / kCalibrationFile);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "stamp/io/hf_config.h"
-#include "stamp/io/safetensors.h"
+#include "stamp/io/tensor_store.h"
 #include "stamp/nn/kv_cache.h"
 #include "stamp/nn/linear.h"
 #include "stamp/quant/low_rank.h"
@@ -59,15 +59,16 @@ class Model {
   virtual std::vector<std::string> notes() const = 0;
 };
 
-/// A model directory opened once: its weights are mapped and shared by every Model made from it.
+/// A model directory or GGUF file opened once: its weights are mapped and shared by every Model
+/// made from it.
 class ModelSource {
  public:
   /// Reads config.json and maps the weights. Throws std::runtime_error (see hf_config.h,
-  /// safetensors.h).
+  /// model_files.h).
   static std::shared_ptr<const ModelSource> open(const std::filesystem::path& directory);
   const std::filesystem::path& directory() const { return directory_; }
   const LlmConfig& config() const { return config_; }
-  const Safetensors& weights() const { return weights_; }
+  const TensorStore& weights() const { return weights_; }
   /// The recipe that the weights were stored with by `stamp quantize`; null: plain weights.
   const Recipe* stored_recipe() const { return stored_recipe_ ? &*stored_recipe_ : nullptr; }
   /// What the stored recipe was calibrated with; empty when it needs no calibration.
@@ -79,7 +80,7 @@ class ModelSource {
  private:
   std::filesystem::path directory_;
   LlmConfig config_;
-  Safetensors weights_;
+  TensorStore weights_;
   std::optional<Recipe> stored_recipe_;
   Calibration stored_calibration_;
 };

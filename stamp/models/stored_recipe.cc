@@ -2,6 +2,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/io/config_reader.h"
+#include "stamp/io/model_files.h"
 
 namespace stamp {
 namespace {
@@ -30,15 +31,10 @@ Recipe parsed(const Json& json, const std::filesystem::path& file) {
 
 std::optional<Recipe> read_stored_recipe(const std::filesystem::path& directory,
                                          const LlmConfig& config) {
-  if (config.quant_method.empty()) return std::nullopt;
+  if (config.quant_method.empty() || has_packed_linears(directory, config.quant_method))
+    return std::nullopt;
   const bool inside = config.quant_method == "stamp";
   const auto file = directory / (inside ? "config.json" : "recipe.json");
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored))
-    throw_runtime(
-        "{}: there is no recipe.json; of compressed-tensors directories only those written by "
-        "'stamp quantize' can be read",
-        directory.string());
   Recipe recipe = parsed(inside ? recipe_inside(file) : read_json(file, kLargestRecipe), file);
   for (const WeightSpec* spec : {&recipe.weights, &recipe.lm_head})
     if (spec->bits < 16 && !spec->symmetric)

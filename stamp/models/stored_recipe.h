@@ -9,9 +9,10 @@
 
 namespace stamp {
 
-/// Nothing for a plain model. quant_method "stamp" holds the recipe inside quantization_config,
-/// "compressed-tensors" in recipe.json beside. Throws std::runtime_error naming the file when the
-/// recipe is missing or not valid, or has no stored form (asymmetric weights).
+/// Nothing for a plain model, and for one that another program stored in integers. quant_method
+/// "stamp" holds the recipe inside quantization_config, "compressed-tensors" in recipe.json beside.
+/// Throws std::runtime_error naming the file when the recipe is missing or not valid, or has no
+/// stored form (asymmetric weights).
 std::optional<Recipe> read_stored_recipe(const std::filesystem::path& directory,
                                          const LlmConfig& config);
 

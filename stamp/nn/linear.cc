@@ -1,7 +1,9 @@
 #include "stamp/nn/linear.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "stamp/core/block_types.h"
 #include "stamp/core/error.h"
 #include "stamp/io/mmap.h"
 #include "stamp/nn/integer_matmul.h"
@@ -80,14 +82,29 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
   quantizer_ = make_token_quantizer(spec_of_site(own, site_), site_, calibration);
-  arithmetic_ = choose(own);
+  arithmetic_ = choose(own.weights);
+  if (own.weights.bits == 16 && may_keep_codes(weights)) {
+    const Arithmetic plain_weights = std::exchange(arithmetic_, choose({.bits = 8}));
+    keeps_codes_ = packed();
+    if (!keeps_codes_) arithmetic_ = plain_weights;
+  }
   for (size_t i = 0; i < weights.size(); ++i)
     parts_.push_back(make_part(std::move(weights[i]), i, own.weights));
 }
 
-Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
-  if (!quantizer_.active() && recipe.weights.bits == 16) return Arithmetic::kPlain;
-  if (!packable(recipe.weights)) return Arithmetic::kValues;
+/// True when the file's own codes, which are exact, can stand for the weights: nothing moves them.
+bool Linear::may_keep_codes(const std::vector<LinearWeight>& weights) const {
+  return !basis_.input.moves_weights() &&
+         std::all_of(basis_.outputs.begin(), basis_.outputs.end(),
+                     [](const FeatureMap& map) { return map.empty(); }) &&
+         std::all_of(weights.begin(), weights.end(), [](const LinearWeight& weight) {
+           return weight.is_plain() && !weight.stored && exact_code_bits(weight.weight.dtype) > 0;
+         });
+}
+
+Linear::Arithmetic Linear::choose(const WeightSpec& spec) const {
+  if (!quantizer_.active() && spec.bits == 16) return Arithmetic::kPlain;
+  if (!packable(spec)) return Arithmetic::kValues;
   if (quantizer_.active())
     return quantizer_.can_encode() ? Arithmetic::kCodes : Arithmetic::kValues;
   return execution_ == Execution::kInteger ? Arithmetic::kFixedPoint : Arithmetic::kValues;
@@ -96,10 +113,12 @@ Linear::Arithmetic Linear::choose(const Recipe& recipe) const {
 /// Converts a part in pieces, whose mapped pages are let go: a model may be larger than the memory.
 void Linear::convert(Part& part, size_t index, const WeightSpec& spec) const {
   const FeatureMap& output = basis_.output(index);
-  const bool stored = part.source.stored.has_value();
+  const bool stored = part.source.stored.has_value(), has_codes = stored || keeps_codes_;
   if (packed())
     part.packed =
-        PackedWeight(stored ? *part.source.stored : stored_layout(spec, part.out_dim, in_dim_),
+        PackedWeight(stored         ? *part.source.stored
+                     : keeps_codes_ ? stored_blocks_layout(part.source.weight)
+                                    : stored_layout(spec, part.out_dim, in_dim_),
                      arithmetic_ == Arithmetic::kCodes ? quantizer_.spec().quantizer.block : 0);
   else
     part.converted.reshape(part.out_dim, in_dim_);
@@ -109,20 +128,29 @@ void Linear::convert(Part& part, size_t index, const WeightSpec& spec) const {
   for (int64_t first = 0; first < part.out_dim; first += step) {
     const int64_t rows = std::min(step, part.out_dim - first);
     if (stored) fill_with_codes(part, rows_of(*part.source.stored, first, rows), first);
-    if (stored && !centers) continue;
+    if (keeps_codes_) fill_with_blocks(part, first, rows);
+    if (has_codes && !centers) continue;
     values.reshape(rows, in_dim_);
     load_weight_rows(part.source.weight, basis_.input, output, first, values.view());
     if (centers)
       add_centering(basis_.input, {DType::kF32, {rows, in_dim_}, values.data()},
                     {part.bias.data() + first, static_cast<size_t>(rows)});
     const RowClips clips = basis_.row_clips(index, first, rows);
-    if (packed() && !stored) {
+    if (packed() && !has_codes) {
       part.packed.fill(first, quantize_weight(values.view(), spec, clips).view);
-    } else if (!stored) {
+    } else if (!has_codes) {
       fake_quantize_weight(values.view(), spec, clips);
       std::copy_n(values.data(), values.size(), part.converted.row(first));
     }
   }
+}
+
+void Linear::fill_with_blocks(Part& part, int64_t first, int64_t rows) const {
+  const TensorView& weight = part.source.weight;
+  part.packed.fill(first, stored_blocks(weight, first, rows).view);
+  const int64_t row_bytes = dtype_bytes(weight.dtype, in_dim_);
+  drop_mapped_pages(static_cast<const std::byte*>(weight.data) + first * row_bytes,
+                    rows * row_bytes);
 }
 
 void Linear::fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const {

@@ -79,10 +79,11 @@ class Linear {
  public:
   /// `site` names the shared input, mapped by site_map() when something is quantized. `head_dim` >
   /// 0 when the input is made of heads (o_proj). Plain recipes keep the mapped weight and copy
-  /// nothing; others keep a rotated, quantized copy: packed codes with kInteger (see integer()),
-  /// fp32 values otherwise. When the recipe excludes one of the weights (see Recipe::exclude) the
-  /// whole group stays plain, since they share their input. Throws std::invalid_argument for shapes
-  /// that do not fit; std::runtime_error when calibration lacks `site` but the recipe needs it.
+  /// nothing (unless its blocks hold codes that products of integers can use); others keep a
+  /// rotated, quantized copy: packed codes with kInteger (see integer()), fp32 values otherwise.
+  /// When the recipe excludes one of the weights (see Recipe::exclude) the whole group stays plain,
+  /// since they share their input. Throws std::invalid_argument for shapes that do not fit;
+  /// std::runtime_error when calibration lacks `site` but the recipe needs it.
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
          const Calibration* calibration, int64_t head_dim = 0,
          Execution execution = Execution::kInteger);
@@ -141,9 +142,11 @@ class Linear {
 
     TensorView weight() const;
   };
-  Arithmetic choose(const Recipe& recipe) const;
+  Arithmetic choose(const WeightSpec& spec) const;
+  bool may_keep_codes(const std::vector<LinearWeight>& weights) const;
   Part make_part(LinearWeight source, size_t index, const WeightSpec& spec) const;
   void convert(Part& part, size_t index, const WeightSpec& spec) const;
+  void fill_with_blocks(Part& part, int64_t first, int64_t rows) const;
   void fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const;
   void check_input(ConstFloatView x, size_t outputs) const;
   ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
@@ -164,6 +167,7 @@ class Linear {
   bool excluded_ = false;
   Execution execution_;
   Arithmetic arithmetic_ = Arithmetic::kPlain;
+  bool keeps_codes_ = false;  // of blocks: packed as the file has them
   GroupBasis basis_;
   TokenQuantizer quantizer_;
   std::vector<Part> parts_;

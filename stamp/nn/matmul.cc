@@ -17,9 +17,12 @@ constexpr int64_t kGemvRows = 16;     // rows of W that stay in L2 while all tok
 constexpr int64_t kPanelRows = 1024;  // rows of a narrow weight that are widened at a time
 
 const void* row_of(const TensorView& weight, int64_t row) {
-  const int64_t offset = row * weight.shape[1] * dtype_size(weight.dtype);
+  const int64_t offset = dtype_bytes(weight.dtype, row * weight.shape[1]);
   return static_cast<const char*>(weight.data) + offset;
 }
+
+/// True for types that a kernel reads as they are; the others are decoded to fp32 first.
+bool has_gemv(DType dtype) { return dtype_block(dtype) == 1; }
 
 void gemv(const float* x, const TensorView& weight, int64_t first, int64_t rows, float* y) {
   const int64_t k = weight.shape[1];
@@ -34,14 +37,24 @@ void gemv(const float* x, const TensorView& weight, int64_t first, int64_t rows,
   }
 }
 
+/// Rows [first, first + rows) of a weight in blocks as fp32, in this thread's scratch memory.
+TensorView decoded_rows(const TensorView& weight, int64_t first, int64_t rows) {
+  const int64_t k = weight.shape[1];
+  float* values = static_cast<float*>(scratch(rows * k * int64_t{sizeof(float)}));
+  to_f32(weight, first * k, {values, static_cast<size_t>(rows * k)});
+  return {DType::kF32, {rows, k}, values};
+}
+
 void multiply_few_tokens(ConstFloatView x, const TensorView& weight, std::span<const float> bias,
                          FloatView out) {
   const int64_t blocks = (out.cols + kGemvRows - 1) / kGemvRows;
   for_each_row(blocks, kGemvRows * x.cols * x.rows, [&](int64_t block) {
     const int64_t first = block * kGemvRows, rows = std::min(kGemvRows, out.cols - first);
+    const bool direct = has_gemv(weight.dtype);
+    const TensorView decoded = direct ? weight : decoded_rows(weight, first, rows);
     for (int64_t t = 0; t < x.rows; ++t) {
       float* y = out.row(t) + first;
-      gemv(x.row(t), weight, first, rows, y);
+      gemv(x.row(t), decoded, direct ? first : 0, rows, y);
       for (int64_t j = 0; j < rows && !bias.empty(); ++j)
         y[j] += bias[static_cast<size_t>(first + j)];
     }
@@ -59,12 +72,15 @@ DenseOperand round_to_bf16(ConstFloatView x) {
   return {DType::kBF16, rounded, x.rows, x.cols, x.cols};
 }
 
-/// Rows [first, first + rows) of a 16-bit weight as fp32, in this thread's scratch memory.
+/// Rows [first, first + rows) of a weight that is not fp32, as fp32, in this thread's scratch
+/// memory.
 DenseOperand widen_panel(const TensorView& weight, int64_t first, int64_t rows) {
   const int64_t k = weight.shape[1];
   float* panel = static_cast<float*>(scratch(rows * k * int64_t{sizeof(float)}));
   const auto widen = weight.dtype == DType::kBF16 ? kernels().from_bf16 : kernels().from_f16;
+  const bool in_blocks = dtype_block(weight.dtype) > 1;
   for_each_row(rows, k, [&](int64_t i) {
+    if (in_blocks) return to_f32(weight, (first + i) * k, {panel + i * k, static_cast<size_t>(k)});
     widen(static_cast<const uint16_t*>(row_of(weight, first + i)), panel + i * k, k);
   });
   return {DType::kF32, panel, rows, k, k};
@@ -88,9 +104,9 @@ void multiply_many_tokens(ConstFloatView x, const TensorView& weight, const floa
 
 void check_shapes(ConstFloatView x, const TensorView& weight, std::span<const float> bias,
                   FloatView out) {
-  const bool narrow = weight.dtype == DType::kBF16 || weight.dtype == DType::kF16;
-  if (weight.dtype != DType::kF32 && !narrow)
-    throw_argument("matmul: weights must be F32, F16 or BF16, got {}", dtype_name(weight.dtype));
+  if (!is_weight_type(weight.dtype))
+    throw_argument("matmul: weights must be F32, F16, BF16 or in blocks, got {}",
+                   dtype_name(weight.dtype));
   if (weight.shape.size() != 2 || weight.shape[1] != x.cols || weight.shape[0] != out.cols ||
       out.rows != x.rows)
     throw_argument("matmul: x [{}, {}] and weight {} do not give out [{}, {}]", x.rows, x.cols,

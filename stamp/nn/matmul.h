@@ -5,10 +5,10 @@
 namespace stamp {
 
 /// out[tokens, out_dim] = x[tokens, in_dim] W^T (+ bias, may be empty), fp32 accumulation. W: F32,
-/// F16 or BF16 [out_dim, in_dim]. With `bf16_operands` x is rounded to bf16 and a BF16 weight is
-/// multiplied as it is (only where the processor has native bf16 products, see has_fast_bf16();
-/// else fp32). Otherwise narrow weights are widened exactly, panel by panel. `out` must have the
-/// right shape. No aliasing.
+/// F16, BF16 or in blocks [out_dim, in_dim]. With `bf16_operands` x is rounded to bf16 and a BF16
+/// weight is multiplied as it is (only where the processor has native bf16 products, see
+/// has_fast_bf16(); else fp32). Otherwise narrow weights are widened exactly, panel by panel, and
+/// blocks decoded. `out` must have the right shape. No aliasing.
 void matmul_transposed(ConstFloatView x, const TensorView& weight, std::span<const float> bias,
                        FloatView out, bool bf16_operands);
 

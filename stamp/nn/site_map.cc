@@ -74,7 +74,7 @@ void load_weight_rows(const TensorView& weight, const FeatureMap& input, const F
                    weight.shape[0], out.rows);
   for_each_row(out.rows, out.cols,
                [&](int64_t i) { to_f32(weight, (first + i) * out.cols, out.row_span(i)); });
-  const int64_t row_bytes = out.cols * dtype_size(weight.dtype);
+  const int64_t row_bytes = dtype_bytes(weight.dtype, out.cols);
   drop_mapped_pages(static_cast<const char*>(weight.data) + first * row_bytes,
                     out.rows * row_bytes);
   map_weight_rows(out, input);

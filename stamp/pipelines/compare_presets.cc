@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "stamp/core/error.h"
+#include "stamp/io/model_files.h"
 #include "stamp/io/text_lines.h"
 
 namespace stamp {
@@ -11,7 +12,7 @@ namespace {
 using Given = std::function<bool(const std::string&)>;
 
 void apply_demo(CompareOptions& o, const Given& given) {
-  if (!given("text")) o.text = o.model / "heldout.txt";
+  if (!given("text")) o.text = model_folder(o.model) / "heldout.txt";
   if (!given("bits")) o.bits = {{4, 4, 4}, {16, 3, 3}, {16, 2, 2}};
   if (!given("plan")) o.plans = {"two_level", "waterfill"};
   if (!given("sequence")) o.sequences = {"none", "haar"};

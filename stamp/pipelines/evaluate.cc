@@ -6,6 +6,7 @@
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
+#include "stamp/io/model_files.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
 #include "stamp/pipelines/scoring.h"
@@ -74,7 +75,8 @@ AverageBits average_bits(const Model& model, int64_t tokens) {
 std::vector<int32_t> calibration_ids(const Tokenizer& tokenizer, const std::filesystem::path& model,
                                      const std::filesystem::path& calibration,
                                      const std::filesystem::path& text) {
-  const std::filesystem::path file = calibration.empty() ? model / "calibration.txt" : calibration;
+  const std::filesystem::path file =
+      calibration.empty() ? model_folder(model) / "calibration.txt" : calibration;
   std::error_code error;
   if (std::filesystem::equivalent(file, text, error))
     throw_argument("calibration: {} is the evaluated text; calibrate on another one",

@@ -12,7 +12,7 @@ namespace stamp {
 namespace {
 
 /// Elements of a tensor; packed codes stand for what the tensor beside them says.
-int64_t parameters_of(const Safetensors& weights, const std::string& name) {
+int64_t parameters_of(const TensorStore& weights, const std::string& name) {
   const TensorView& tensor = weights.at(name);
   if (name.ends_with(".weight_scale")) return 0;
   if (name.ends_with(".weight_packed")) return 0;
@@ -24,7 +24,7 @@ int64_t parameters_of(const Safetensors& weights, const std::string& name) {
 }
 
 PartInfo part_info(const std::string& name, const std::string& architecture,
-                   const Safetensors& weights) {
+                   const TensorStore& weights) {
   PartInfo part{.name = name, .architecture = architecture, .bytes = weights.bytes()};
   std::set<std::string> types;
   for (const auto& [key, tensor] : weights.tensors()) {

@@ -10,6 +10,7 @@
 #include "stamp/core/process.h"
 #include "stamp/core/version.h"
 #include "stamp/io/mmap.h"
+#include "stamp/io/model_files.h"
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/pipelines/calibrate.h"
@@ -32,23 +33,34 @@ double seconds_since(Clock::time_point start) {
 }
 
 fs::path calibration_text(const QuantizeOptions& options) {
-  return options.calibration.empty() ? options.model / "calibration.txt" : options.calibration;
+  return options.calibration.empty() ? model_folder(options.model) / "calibration.txt"
+                                     : options.calibration;
+}
+
+/// Files with weights: of a directory, or the one file that a model is.
+std::vector<fs::path> weight_files(const fs::path& model) {
+  if (!fs::is_directory(model)) return {model};
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(model))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  return files;
 }
 
 /// What the result depends on. Weights count by size and time of change: hashing them would take as
 /// long as quantizing them.
 Json identity_of(const QuantizeOptions& options) {
   Json weights = Json::object();
-  for (const auto& entry : fs::directory_iterator(options.model)) {
+  for (const fs::path& file : weight_files(options.model)) {
     struct stat status;
-    if (entry.path().extension() != ".safetensors" || ::stat(entry.path().c_str(), &status) != 0)
-      continue;
-    weights[entry.path().filename().string()] = {
-        int64_t{status.st_size}, int64_t{status.st_mtim.tv_sec}, int64_t{status.st_mtim.tv_nsec}};
+    if (::stat(file.c_str(), &status) != 0) continue;
+    weights[file.filename().string()] = {int64_t{status.st_size}, int64_t{status.st_mtim.tv_sec},
+                                         int64_t{status.st_mtim.tv_nsec}};
   }
-  Json companions = {{"config.json", sha256_file(options.model / "config.json")}};
-  for (const std::string& file : companion_files(options.model))
-    companions[file] = sha256_file(options.model / file);
+  Json companions = Json::object();
+  if (fs::is_directory(options.model))
+    companions["config.json"] = sha256_file(options.model / "config.json");
+  for (const Companion& file : companion_files(options.model))
+    if (!file.path.empty()) companions[file.name] = sha256_file(file.path);
   Json identity = {{"program", version() + " " + build_commit()},
                    {"model", fs::canonical(options.model).string()},
                    {"weights", weights},

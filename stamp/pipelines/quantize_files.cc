@@ -3,6 +3,8 @@
 #include <array>
 
 #include "stamp/core/version.h"
+#include "stamp/io/gguf.h"
+#include "stamp/io/model_files.h"
 #include "stamp/quant/stored_weight.h"
 
 namespace stamp {
@@ -76,7 +78,7 @@ std::string quant_method(const Recipe& recipe, const OutputPlan& plan) {
 }
 
 Json quantized_config(const ModelSource& source, const Recipe& recipe, const OutputPlan& plan) {
-  Json config = read_json(source.directory() / "config.json");
+  Json config = read_model_json(source.directory(), "config.json");
   config["tie_word_embeddings"] = plan.ties_embeddings;
   config["quantization_config"] = quant_method(recipe, plan) == "stamp"
                                       ? Json{{"quant_method", "stamp"},
@@ -86,11 +88,18 @@ Json quantized_config(const ModelSource& source, const Recipe& recipe, const Out
   return config;
 }
 
-std::vector<std::string> companion_files(const std::filesystem::path& model) {
-  std::vector<std::string> files;
+std::vector<Companion> companion_files(const std::filesystem::path& model) {
+  std::vector<Companion> files;
   std::error_code ignored;
-  for (const char* name : kCompanions)
-    if (std::filesystem::is_regular_file(model / name, ignored)) files.emplace_back(name);
+  const std::filesystem::path folder = model_folder(model);
+  for (const char* name : kCompanions) {
+    const bool single = is_gguf(model);  // what lies beside it may belong to other models
+    if (single && has_model_json(model, name))
+      files.push_back({name, {}});
+    else if ((!single || name == std::string_view("calibration.txt")) &&
+             std::filesystem::is_regular_file(folder / name, ignored))
+      files.push_back({name, folder / name});
+  }
   return files;
 }
 
@@ -104,8 +113,12 @@ void write_small_files(const ModelSource& source, const Recipe& recipe, const Ou
     write(file, json.dump(1) + "\n");
   };
   write_json("model.safetensors.index.json", index_of(plan));
-  for (const std::string& file : companion_files(source.directory()))
-    write(file, read_text(source.directory() / file));
+  for (const Companion& file : companion_files(source.directory())) {
+    if (file.path.empty())
+      write_json(file.name, read_model_json(source.directory(), file.name));
+    else
+      write(file.name, read_text(file.path));
+  }
   write_json("recipe.json", to_json(recipe));
   write_json("config.json", quantized_config(source, recipe, plan));
   write_file_atomically(work.content() / "manifest.json",

@@ -1,5 +1,6 @@
 #pragma once
 // The small files of a directory with stored weights.
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,14 @@ std::string quant_method(const Recipe& recipe, const OutputPlan& plan);
 /// config.json of the source with quantization_config; embeddings as `plan` has them.
 Json quantized_config(const ModelSource& source, const Recipe& recipe, const OutputPlan& plan);
 
-/// Files of the source that are copied as they are: tokenizer, generation config, licence,
-/// calibration text.
-std::vector<std::string> companion_files(const std::filesystem::path& model);
+/// A file that comes along as it is in the source; an empty path: told by the GGUF file that the
+/// model is.
+struct Companion {
+  std::string name;
+  std::filesystem::path path;
+};
+/// Tokenizer, generation config, licence, calibration text.
+std::vector<Companion> companion_files(const std::filesystem::path& model);
 
 /// Writes all but the shards and the statistics; the manifest, last, lists what `work` finished.
 void write_small_files(const ModelSource& source, const Recipe& recipe, const OutputPlan& plan,

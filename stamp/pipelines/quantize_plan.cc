@@ -115,7 +115,7 @@ class Planner {
 }  // namespace
 
 std::map<std::string, TensorView> OutputTensor::layout() const {
-  if (!is_stored()) return {{name, {source.dtype, source.shape, nullptr}}};
+  if (!is_stored()) return {{name, {copied_type(), source.shape, nullptr}}};
   const StoredWeight stored = stored_layout(spec, source.shape[0], source.shape[1]);
   std::map<std::string, TensorView> tensors = {
       {name + ".weight_packed", stored.packed},

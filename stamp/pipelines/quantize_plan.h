@@ -21,6 +21,8 @@ struct OutputTensor {
   std::vector<float> clips;        // RowClips
 
   bool is_stored() const { return spec.bits < 16; }
+  /// Type of a copy: that of the source, of blocks (which a directory cannot hold) F16.
+  DType copied_type() const { return dtype_block(source.dtype) > 1 ? DType::kF16 : source.dtype; }
   /// Names, types and shapes of what is written; no data.
   std::map<std::string, TensorView> layout() const;
 };

@@ -1,9 +1,11 @@
 #include "stamp/pipelines/quantize_shard.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "stamp/core/error.h"
 #include "stamp/io/mmap.h"
+#include "stamp/io/safetensors.h"
 #include "stamp/io/safetensors_writer.h"
 #include "stamp/nn/site_map.h"
 #include "stamp/quant/stored_weight.h"
@@ -12,6 +14,7 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kCopyBytes = int64_t{16} << 20;
+constexpr int64_t kCopyElements = int64_t{1} << 20;  // decoded at a time
 constexpr int64_t kRowStep = 64;  // blocks are whole multiples of what product kernels work on
 
 std::string_view bytes_of(const void* data, int64_t bytes) {
@@ -22,7 +25,31 @@ const std::byte* address(const TensorView& tensor, int64_t offset) {
   return static_cast<const std::byte*>(tensor.data) + offset;
 }
 
+/// The values of a tensor in blocks, rounded to fp16.
+void copy_decoded(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProgress& progress) {
+  const int64_t total = tensor.source.size();
+  std::vector<float> values;
+  std::vector<f16> rounded;
+  for (int64_t first = 0; first < total; first += kCopyElements) {
+    const int64_t count = std::min(kCopyElements, total - first);
+    values.resize(static_cast<size_t>(count));
+    to_f32(tensor.source, first, values);
+    rounded.clear();
+    for (const float value : values) {
+      rounded.push_back(f32_to_f16(value));
+      if (!std::isfinite(f16_to_f32(rounded.back())))
+        throw_runtime("{}: {} does not fit into fp16", tensor.name, value);
+    }
+    writer.write(tensor.name, first * int64_t{sizeof(f16)},
+                 bytes_of(rounded.data(), count * int64_t{sizeof(f16)}));
+    const int64_t bytes = dtype_bytes(tensor.source.dtype, count);
+    drop_mapped_pages(address(tensor.source, dtype_bytes(tensor.source.dtype, first)), bytes);
+    progress.advance(bytes);
+  }
+}
+
 void copy_tensor(const OutputTensor& tensor, SafetensorsWriter& writer, ByteProgress& progress) {
+  if (tensor.copied_type() != tensor.source.dtype) return copy_decoded(tensor, writer, progress);
   const int64_t total = tensor.source.bytes();
   for (int64_t offset = 0; offset < total; offset += kCopyBytes) {
     const int64_t count = std::min(kCopyBytes, total - offset);

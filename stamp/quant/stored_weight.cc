@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "stamp/core/block_types.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/quant/row_quantizer.h"
@@ -93,6 +94,34 @@ StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec
         quantize_group(part, grid, codes.data() + first);
       });
       store_row(result, row, codes, scales);
+    }
+  });
+  return result;
+}
+
+StoredWeight stored_blocks_layout(const TensorView& weight) {
+  const int bits = exact_code_bits(weight.dtype);
+  if (bits == 0 || weight.shape.size() != 2)
+    throw_argument("stored blocks: {} {} has no exact codes", dtype_name(weight.dtype),
+                   to_string(weight.shape));
+  return stored_layout({.bits = bits, .group = dtype_block(weight.dtype)}, weight.shape[0],
+                       weight.shape[1]);
+}
+
+StoredWeightBuffer stored_blocks(const TensorView& weight, int64_t first, int64_t count) {
+  const int block = dtype_block(weight.dtype);
+  const int64_t in_dim = stored_blocks_layout(weight).in_dim;
+  StoredWeightBuffer result =
+      make_stored_weight({.bits = exact_code_bits(weight.dtype), .group = block}, count, in_dim);
+  const auto* blocks = static_cast<const std::byte*>(weight.data);
+  auto* scales = static_cast<f16*>(result.scale.data());
+  auto* packed = static_cast<uint32_t*>(result.packed.data());
+  parallel_ranges(count, 1, [&](int64_t begin, int64_t end) {
+    std::vector<int8_t> codes(static_cast<size_t>(in_dim));
+    for (int64_t row = begin; row < end; ++row) {
+      split_blocks(weight.dtype, blocks + dtype_bytes(weight.dtype, (first + row) * in_dim), in_dim,
+                   codes.data(), scales + row * (in_dim / block));
+      pack_row(codes, result.view.bits, packed + row * result.view.packed.shape[1]);
     }
   });
   return result;

@@ -39,6 +39,11 @@ void store_row(StoredWeightBuffer& weight, int64_t row, std::span<const int8_t> 
 /// on all threads. Throws std::invalid_argument for 16 bits and for asymmetric specs.
 StoredWeightBuffer quantize_weight(ConstFloatView weight, const WeightSpec& spec,
                                    std::span<const float> clips = {});
+/// Rows [first, first + count) of a weight in blocks whose codes are exact (exact_code_bits()), as
+/// they are, with groups of a block, on all threads. Throws std::invalid_argument for other types.
+StoredWeightBuffer stored_blocks(const TensorView& weight, int64_t first, int64_t count);
+/// The layout of that; no data.
+StoredWeight stored_blocks_layout(const TensorView& weight);
 /// Rows [first, first + count) as a weight of their own; shares the memory.
 StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count);
 /// The same in memory of its own.

@@ -17,8 +17,9 @@ struct ChatMessage {
 
 class ChatTemplate {
  public:
-  /// The default template of a model directory: chat_template.jinja, else `chat_template` of
-  /// tokenizer_config.json. Throws std::runtime_error when there is none or it cannot be parsed.
+  /// The default template of a model directory or GGUF file: chat_template.jinja, else
+  /// `chat_template` of tokenizer_config.json. Throws std::runtime_error when there is none or it
+  /// cannot be parsed.
   static ChatTemplate load(const std::filesystem::path& directory);
   /// The template `source`, called `name` in errors, with the special tokens of `config`.
   ChatTemplate(std::string_view source, std::string name, const TokenizerConfig& config);

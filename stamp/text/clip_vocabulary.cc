@@ -67,7 +67,7 @@ TokenizerSpec read_clip_vocabulary(const std::filesystem::path& directory,
     json["added_tokens"].push_back(
         {{"id", vocabulary[token]}, {"content", token}, {"special", true}});
   }
-  return read_tokenizer(json, file.string());
+  return read_tokenizer_file(json, file.string());
 }
 
 }  // namespace stamp

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "stamp/core/error.h"
+#include "stamp/io/model_files.h"
 #include "stamp/text/added_tokens.h"
 #include "stamp/text/bpe.h"
 #include "stamp/text/byte_alphabet.h"
@@ -190,15 +191,15 @@ Tokenizer Tokenizer::make(TokenizerSpec spec, const TokenizerConfig& config,
   return result;
 }
 
-Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  const auto file = directory / "tokenizer.json";
-  const bool has_file = std::filesystem::exists(file, ignored);
-  if (!has_file && sentencepiece_model(directory)) return load_sentencepiece(directory);
-  const TokenizerConfig config = read_tokenizer_config(directory);
-  if (!has_file && is_clip_vocabulary(directory, config))
-    return make(read_clip_vocabulary(directory, config), config, directory);
-  return make(read_tokenizer_file(file), config, directory);
+Tokenizer Tokenizer::load(const std::filesystem::path& model) {
+  const std::string file = "tokenizer.json";
+  const bool has_file = has_model_json(model, file);
+  if (!has_file && sentencepiece_model(model)) return load_sentencepiece(model);
+  const TokenizerConfig config = read_tokenizer_config(model);
+  if (!has_file && is_clip_vocabulary(model, config))
+    return make(read_clip_vocabulary(model, config), config, model);
+  return make(read_tokenizer_file(read_model_json(model, file), (model / file).string()), config,
+              model);
 }
 
 Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) {

@@ -4,6 +4,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/io/config_reader.h"
+#include "stamp/io/model_files.h"
 
 namespace stamp {
 namespace {
@@ -73,15 +74,16 @@ std::string TokenizerConfig::special_token(const std::string& name) const {
   return "";
 }
 
-TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory) {
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& model) {
   TokenizerConfig config;
-  const auto template_file = directory / "chat_template.jinja";
-  if (std::filesystem::exists(template_file))
+  const auto template_file = model / "chat_template.jinja";
+  std::error_code ignored;
+  if (std::filesystem::exists(template_file, ignored))
     config.chat_templates.emplace_back("default", read_text(template_file, kMaxTemplateBytes));
-  const auto file = directory / "tokenizer_config.json";
-  if (std::filesystem::exists(file)) {
-    const Json json = read_json(file);
-    read_config(ConfigReader(json, file.string()), config);
+  const std::string file = "tokenizer_config.json";
+  if (has_model_json(model, file)) {
+    const Json json = read_model_json(model, file);
+    read_config(ConfigReader(json, (model / file).string()), config);
   }
   return config;
 }

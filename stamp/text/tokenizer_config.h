@@ -25,8 +25,9 @@ struct TokenizerConfig {
   std::string special_token(const std::string& name) const;
 };
 
-/// Reads DIR/tokenizer_config.json and DIR/chat_template.jinja, each if it exists. Throws
+/// Reads DIR/tokenizer_config.json and DIR/chat_template.jinja, each if it exists, or what a GGUF
+/// file says instead (model_files.h). Throws
 /// std::runtime_error naming file, key and value for what is not as transformers writes it.
-TokenizerConfig read_tokenizer_config(const std::filesystem::path& directory);
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& model);
 
 }  // namespace stamp

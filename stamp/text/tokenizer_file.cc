@@ -155,11 +155,7 @@ void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std:
   check_ids(spec, where);
 }
 
-TokenizerSpec read_tokenizer_file(const std::filesystem::path& path) {
-  return read_tokenizer(read_json(path), path.string());
-}
-
-TokenizerSpec read_tokenizer(const Json& json, const std::string& where) {
+TokenizerSpec read_tokenizer_file(const Json& json, const std::string& where) {
   const ConfigReader root(json, where);
   TokenizerSpec spec;
   read_model(root, spec);

@@ -42,13 +42,11 @@ struct TokenizerSpec {
   std::vector<int32_t> prefix, suffix;  // ids that the template puts around a text
 };
 
-/// Reads a tokenizer.json: byte-level BPE, also CLIP's with its suffix of words; BPE of characters
-/// whose blanks are marks, with byte fallback (Gemma); Unigram after a precompiled character map,
-/// word by word (T5). Throws std::runtime_error naming file, key and value for anything that
-/// Tokenizer does not support, and for ids that clash or are no sensible index.
-TokenizerSpec read_tokenizer_file(const std::filesystem::path& path);
-/// The same of JSON that was read; errors begin with `where`.
-TokenizerSpec read_tokenizer(const Json& json, const std::string& where);
+/// What a tokenizer.json says: byte-level BPE, also CLIP's with its suffix of words; BPE of
+/// characters whose blanks are marks, with byte fallback (Gemma); Unigram after a precompiled
+/// character map, word by word (T5). Throws std::runtime_error naming `where`, key and value for
+/// anything that Tokenizer does not support, and for ids that clash or are no sensible index.
+TokenizerSpec read_tokenizer_file(const Json& json, const std::string& where);
 
 /// Adds the tokens of `config` that the file lacks; its add_bos_token and add_eos_token, when
 /// present, decide what stands before and after a text. Throws like read_tokenizer_file().

@@ -124,7 +124,7 @@ TEST(ReadLlmConfig, RefusesMissingAndAbsurdSizes) {
 TEST(ReadLlmConfig, RefusesWhatItDoesNotImplement) {
   EXPECT_HAS(error_with("hidden_act", "gelu"), "'hidden_act' is \"gelu\"");
   EXPECT_HAS(error_with("quantization_config", {{"bits", 4}}), "'quant_method' is missing");
-  EXPECT_HAS(error_with("quantization_config", {{"quant_method", "gptq"}}), "\"gptq\"");
+  EXPECT_HAS(error_with("quantization_config", {{"quant_method", "fp8"}}), "\"fp8\"");
   EXPECT_HAS(error_with("quantization_config", 4), "quantization_config");
   EXPECT_HAS(error_with("sliding_window", 4096), "'sliding_window' is 4096");
   EXPECT_HAS(error_with("use_sliding_window", true), "sliding");

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "stamp/core/rng.h"
+#include "stamp/io/safetensors.h"
 #include "stamp/models/model.h"
 
 namespace stamp {

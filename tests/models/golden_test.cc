@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "stamp/io/safetensors.h"
 #include "stamp/models/model.h"
 
 namespace stamp {

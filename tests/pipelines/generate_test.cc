@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stamp/io/safetensors.h"
+
 namespace stamp {
 namespace {
 

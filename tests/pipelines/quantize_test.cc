@@ -18,6 +18,7 @@
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_shard.h"
 #include "stamp/pipelines/work_directory.h"
+#include "stamp/text/tokenizer.h"
 #include "tests/io/test_files.h"
 
 namespace stamp {
@@ -102,6 +103,41 @@ TEST_F(Quantize, StoredModelsEqualSimulatedOnesBitForBit) {
       EXPECT_FALSE(fs::exists(out.string() + ".partial"));
       fs::remove_all(out);
     }
+}
+
+TEST_F(Quantize, GgufFilesGiveWhatTheirDirectoriesGive) {
+  const fs::path files = fs::path(STAMP_SOURCE_DIR) / "tests/data/gguf";
+  for (const char* model : {"llama", "qwen2"}) {
+    QuantizeOptions wanted = options(rotated(), model);
+    quantize(wanted);
+    const auto want = hashes(out);
+    fs::remove_all(out);
+    wanted.model = files / (std::string(model) + "-f32.gguf");
+    quantize(wanted);
+    for (const auto& [name, hash] : want)
+      if (name.ends_with(".safetensors") || name.ends_with("index.json")) {
+        EXPECT_EQ(sha256_file(out / name), hash) << name;
+      }
+    EXPECT_EQ(Tokenizer::load(out).encode("a b\n"), Tokenizer::load(wanted.model).encode("a b\n"));
+    expect_same_model(wanted.model, out, wanted.recipe);
+    fs::remove_all(out);
+  }
+}
+
+TEST_F(Quantize, BlocksThatStayAreWrittenAsF16) {
+  QuantizeOptions wanted = options(weights_only(8));
+  wanted.model = fs::path(STAMP_SOURCE_DIR) / "tests/data/gguf/llama-q8_0.gguf";
+  quantize(wanted);
+  const auto stored = ModelSource::open(out), source = ModelSource::open(wanted.model);
+  const TensorView& table = stored->weights().at("model.embed_tokens.weight");
+  EXPECT_EQ(table.dtype, DType::kF16);
+  const Matrix want = to_matrix(source->weights().at("model.embed_tokens.weight"));
+  const Matrix got = to_matrix(table);
+  for (int64_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(got.data()[i], want.data()[i], std::abs(want.data()[i]) * 0x1p-11);
+  const Matrix plain = hidden_states(*make_model(source));
+  const Matrix own = hidden_states(*make_model(stored, {.recipe = stored->reference_recipe()}));
+  for (int64_t i = 0; i < own.size(); ++i) ASSERT_NEAR(own.data()[i], plain.data()[i], 0.2);
 }
 
 TEST_F(Quantize, ExcludedGroupsStayPlain) {
@@ -525,8 +561,8 @@ TEST_F(BrokenStored, RecipesThatDoNotFit) {
   EXPECT_HAS(with([](Json& r) { r = 3; }), "recipe");
   config["quantization_config"].erase("recipe");
   EXPECT_HAS(load(), "recipe");
-  config["quantization_config"] = {{"quant_method", "gptq"}};
-  EXPECT_HAS(load(), "gptq");
+  config["quantization_config"] = {{"quant_method", "fp8"}};
+  EXPECT_HAS(load(), "fp8");
 }
 
 TEST(CalibrationFile, KeepsWhatModelsUse) {

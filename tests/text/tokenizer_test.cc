@@ -13,14 +13,19 @@ using Ids = std::vector<int32_t>;
 std::filesystem::path data(const std::string& name) {
   return std::filesystem::path(STAMP_SOURCE_DIR) / "tests/data/tok" / name;
 }
-Tokenizer load(const std::string& name) { return Tokenizer::load(data(name) / "ckpt"); }
+/// Of a directory, or of a GGUF file made from it ("llama3.gguf").
+Tokenizer load(const std::string& name) {
+  if (name.ends_with(".gguf")) return Tokenizer::load(data("../gguf") / ("tokens-" + name));
+  return Tokenizer::load(data(name) / "ckpt");
+}
 
 /// Cases made with Hugging Face's tokenizers.
 class ReferenceCases : public testing::TestWithParam<const char*> {};
 
 TEST_P(ReferenceCases, AgreeInIdsAndText) {
   const Tokenizer tokenizer = load(GetParam());
-  const Json cases = read_json(data(GetParam()) / "cases.json").at("cases");
+  const std::string name = std::filesystem::path(GetParam()).stem();
+  const Json cases = read_json(data(name) / "cases.json").at("cases");
   ASSERT_GE(cases.size(), 60u);
   for (const Json& c : cases) {
     const std::string text = c.at("text");
@@ -31,10 +36,11 @@ TEST_P(ReferenceCases, AgreeInIdsAndText) {
     EXPECT_EQ(tokenizer.decode(plain), c.at("decoded").get<std::string>()) << shown;
     EXPECT_EQ(tokenizer.decode(ids, true), c.at("decoded_skip").get<std::string>()) << shown;
   }
-  EXPECT_EQ(tokenizer.size(), read_json(data(GetParam()) / "info.json").at("n_total"));
+  EXPECT_EQ(tokenizer.size(), read_json(data(name) / "info.json").at("n_total"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, ReferenceCases, testing::Values("llama3", "qwen2"));
+INSTANTIATE_TEST_SUITE_P(Families, ReferenceCases,
+                         testing::Values("llama3", "qwen2", "llama3.gguf", "qwen2.gguf"));
 
 TEST(Tokenizer, KnowsItsSpecialTokens) {
   const Tokenizer llama = load("llama3"), qwen = load("qwen2");

@@ -11,7 +11,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(BenchOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("shape", o.shape,
         fmt::format("random weights: {} (language), {} (one image step), or a config.json",
                     fmt::join(shape_names(), ", "), fmt::join(image_shape_names(), ", ")));

@@ -1,5 +1,6 @@
 #pragma once
 // The options of compare() and run_ablations(); see core/options.h.
+#include "stamp/io/model_files.h"
 #include "stamp/pipelines/ablations.h"
 #include "stamp/pipelines/compare.h"
 #include "stamp/pipelines/options/values.h"
@@ -9,7 +10,7 @@ namespace stamp {
 /// All but the widths, which have several spellings.
 template <class Visitor>
 void visit_options(CompareOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("text", o.text, "text to score");
   visit("calibration", o.calibration,
         "calibration text, never the scored one (default: MODEL/calibration.txt)");
@@ -33,7 +34,7 @@ void visit_options(CompareOptions& o, Visitor&& visit) {
 
 template <class Visitor>
 void visit_options(AblationOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("text", o.text, "text to score (default: MODEL/heldout.txt)");
   visit("calibration", o.calibration, "calibration text (default: MODEL/calibration.txt)");
   visit("feature", o.feature, "feature transform");
@@ -44,7 +45,7 @@ void visit_options(AblationOptions& o, Visitor&& visit) {
   visit("timed_runs", o.timed_runs, "of the overhead");
 }
 inline void complete_options(AblationOptions& o) {
-  if (o.text.empty()) o.text = o.model / "heldout.txt";
+  if (o.text.empty()) o.text = model_folder(o.model) / "heldout.txt";
 }
 
 }  // namespace stamp

@@ -8,7 +8,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(EvaluateOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("text", o.text, "text to score");
   visit("recipe", o.recipe,
         "preset name or JSON file (see 'stamp recipe'; default: that of stored weights, or bf16)");
@@ -45,7 +45,7 @@ void visit_task_options(TaskOptions& o, Visitor&& visit) {
 }
 template <class Visitor>
 void visit_options(TaskOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit_task_options(o, visit);
   visit("recipe", o.recipe, "preset name or JSON file (default: that of stored weights, or bf16)");
   visit("calibration", o.calibration, "calibration text (default: MODEL/calibration.txt)");

@@ -7,7 +7,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(TextModelOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("recipe", o.recipe, "preset name or JSON file (default: that of stored weights, or bf16)");
   visit("calibration", o.calibration, "calibration text for recipes that need one");
   visit("execution", execution_values(o.execution),

@@ -7,7 +7,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(QuantizeOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("recipe", o.recipe, "preset name or JSON file (see 'stamp recipe')");
   visit("out", o.out, "directory to write; grows as OUT.partial");
   visit("calibration", o.calibration,

@@ -1,5 +1,6 @@
 #pragma once
 // The options of measure_sensitivity(); see core/options.h.
+#include "stamp/io/model_files.h"
 #include "stamp/pipelines/options/values.h"
 #include "stamp/pipelines/sensitivity.h"
 
@@ -7,7 +8,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(SensitivityOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("text", o.text, "text to score (default: MODEL/heldout.txt)");
   visit("recipe", o.recipe, "preset name or JSON file: how each tensor is quantized");
   visit("calibration", o.calibration,
@@ -21,7 +22,7 @@ inline SensitivityOptions default_options() {
   return {.recipe = load_recipe("w4a4kv4-stamp")};
 }
 inline void complete_options(SensitivityOptions& o) {
-  if (o.text.empty()) o.text = o.model / "heldout.txt";
+  if (o.text.empty()) o.text = model_folder(o.model) / "heldout.txt";
 }
 
 }  // namespace stamp

@@ -2,6 +2,7 @@
 // The options of tune(); see core/options.h.
 #include <system_error>
 
+#include "stamp/io/model_files.h"
 #include "stamp/pipelines/options/values.h"
 #include "stamp/pipelines/tune.h"
 
@@ -9,7 +10,7 @@ namespace stamp {
 
 template <class Visitor>
 void visit_options(TuneOptions& o, Visitor&& visit) {
-  visit.argument("model", o.model, "Hugging Face model directory");
+  visit.argument("model", o.model, "Hugging Face directory, or GGUF file");
   visit("average_bits", o.average_bits, "data bits per element of the linear inputs");
   visit("max_kl", o.max_kl, "the fewest bits with at most this KL instead");
   visit("recipe", o.start,
@@ -39,8 +40,8 @@ inline TuneOptions default_options() {
 }
 inline void complete_options(TuneOptions& o) {
   std::error_code ignored;
-  if (o.text.empty() && std::filesystem::exists(o.model / "heldout.txt", ignored))
-    o.text = o.model / "heldout.txt";
+  if (o.text.empty() && std::filesystem::exists(model_folder(o.model) / "heldout.txt", ignored))
+    o.text = model_folder(o.model) / "heldout.txt";
 }
 
 }  // namespace stamp

@@ -1,13 +1,12 @@
 #include "stamp/pipelines/options/values.h"
 
-#include "stamp/models/model.h"
+#include "stamp/models/stored_recipe.h"
 
 namespace stamp {
 
 void complete_recipe(Recipe& recipe, const std::filesystem::path& model) {
   if (!recipe.name.empty()) return;
-  const auto source = ModelSource::open(model);
-  recipe = source->stored_recipe() != nullptr ? *source->stored_recipe() : Recipe{};
+  recipe = read_stored_recipe(model, read_llm_config(model)).value_or(Recipe{});
 }
 
 }  // namespace stamp
