@@ -3,11 +3,12 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-python wheel test-arm asan tsan build bench peers deps check clean
+.PHONY: help demo test test-python test-server wheel test-arm asan tsan build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-python  build the Python module, run its tests (needs pip)"
+	@echo "make test-server  run the server against the openai client and schemathesis (needs pip)"
 	@echo "make wheel  build the Python package with its libraries bundled -> dist/"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
@@ -37,6 +38,9 @@ test: deps build
 
 test-python: deps
 	@tools/test_python.sh $(BUILD)
+
+test-server: deps build
+	@tools/test_server.sh $(BUILD)
 
 wheel: deps
 	@tools/make_wheel.sh
