@@ -84,7 +84,9 @@ void read_prompts(const RequestFields& fields, const ServedModel& model, Complet
   const Json* const prompt = fields.find("prompt");
   if (!prompt) fields.missing("prompt");
   const auto add = [&](const Json& item) {
-    if (item.is_string())
+    if (item == "")
+      fields.reject("prompt", "expected a text that is not empty");
+    else if (item.is_string())
       out.prompts.push_back(model.text.tokenizer.encode(item.get_ref<const std::string&>()));
     else if (item.is_array())
       out.prompts.push_back(read_ids(item, fields));

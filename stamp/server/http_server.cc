@@ -55,7 +55,7 @@ struct Shared {
   HttpHandler handler;
   HttpErrorBody error_body;
   // What waits in io and workers ends before these.
-  std::list<Session*> sessions;  // of the io thread
+  std::list<std::shared_ptr<Session>> sessions;  // that are open; of the io thread
   std::atomic<int64_t> busy{0};
   std::atomic<bool> draining{false};
   asio::io_context io{1};
@@ -124,11 +124,9 @@ class Reply : public HttpReply, public std::enable_shared_from_this<Reply> {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, Shared& shared) : stream_(std::move(socket)), shared_(shared) {}
-  ~Session() { leave_list(); }
 
   void start() {
-    place_ = shared_.sessions.insert(shared_.sessions.end(), this);
-    listed_ = true;
+    place_ = shared_.sessions.insert(shared_.sessions.end(), shared_from_this());
     error_code ignored;
     stream_.socket().set_option(tcp::no_delay(true), ignored);
     read();
@@ -140,7 +138,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void close() {
     if (std::exchange(closed_, true)) return;
-    leave_list();
+    const auto self = shared_from_this();
+    shared_.sessions.erase(place_);
     if (const auto reply = std::exchange(reply_, nullptr)) reply->close();
     error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
@@ -158,10 +157,6 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
-  void leave_list() {
-    if (std::exchange(listed_, false)) shared_.sessions.erase(place_);
-  }
-
   void read() {
     // The one that waits for longest is the first in the list.
     shared_.sessions.splice(shared_.sessions.end(), shared_.sessions, place_);
@@ -294,8 +289,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   beast::tcp_stream stream_;
   Shared& shared_;
-  std::list<Session*>::iterator place_;
-  bool listed_ = false, closed_ = false, answered_ = false;
+  std::list<std::shared_ptr<Session>>::iterator place_;
+  bool closed_ = false, answered_ = false;
   beast::flat_buffer buffer_{size_t{1} << 16};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::shared_ptr<Reply> reply_;
@@ -356,14 +351,14 @@ struct HttpServer::Impl : Shared {
 
   void make_room() {
     if (static_cast<int64_t>(sessions.size()) < options.max_connections) return;
-    for (Session* session : sessions)
+    for (const auto& session : sessions)
       if (session->is_reading()) return session->close();
   }
 
   void for_each_session(bool (Session::*choose)() const) {
     std::vector<std::shared_ptr<Session>> chosen;
-    for (Session* session : sessions)
-      if (!choose || (session->*choose)()) chosen.push_back(session->shared_from_this());
+    for (const auto& session : sessions)
+      if (!choose || ((*session).*choose)()) chosen.push_back(session);
     for (const auto& session : chosen) session->close();
   }
 };

@@ -193,7 +193,8 @@ Json get(const std::string& summary, Json answer, bool open) {
 
 Json events_or(const std::string& result) {
   Json answer = content("application/json", reference(result));
-  answer["content"]["text/event-stream"]["schema"] = {{"type", "string"}};
+  answer["content"]["text/event-stream"]["schema"] =  // of one event
+      object({{"data", text()}}, {"data"}, true);
   return ok(std::move(answer), "The whole answer, or events that end with [DONE].");
 }
 

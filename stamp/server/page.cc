@@ -28,14 +28,15 @@ button[aria-selected=true], button.main { border-color: var(--accent); color: va
 button:disabled { opacity: .45; cursor: default; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
 section { flex: 1; min-height: 0; display: flex; flex-direction: column; }
-section[hidden] { display: none; }
+[hidden] { display: none !important; }
 #log { flex: 1; overflow-y: auto; padding: 1rem; display: flex; flex-direction: column; gap: .75rem; }
 .turn { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem .9rem; border-radius: .8rem; max-width: 90%; }
 .user { align-self: flex-end; background: var(--soft); }
 .assistant { align-self: flex-start; border: 1px solid var(--line); }
 .error { color: #c22f2f; }
 form { display: flex; flex-wrap: wrap; gap: .5rem; padding: .75rem 1rem; border-top: 1px solid var(--line); }
-form textarea, form .wide { flex: 1 1 12rem; min-width: 0; resize: vertical; }
+form textarea { flex: 1 1 100%; resize: vertical; }
+form .wide { flex: 1 1 12rem; min-width: 0; }
 label.small { font-size: .85rem; display: flex; align-items: center; gap: .35rem; }
 label.small input { width: 6rem; }
 #stage { flex: 1; overflow: auto; padding: 1rem; text-align: center; }

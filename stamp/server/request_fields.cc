@@ -1,16 +1,33 @@
 #include "stamp/server/request_fields.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "stamp/io/json_builder.h"
 
 namespace stamp {
+namespace {
+
+/// To JSON 2.0 is the integer 2, and some clients write it so.
+void make_integers(Json& json) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  if (json.is_structured())
+    for (Json& item : json) make_integers(item);
+  else if (json.is_number_float())
+    if (const double value = json.get<double>();
+        std::abs(value) <= kExact && value == std::floor(value))
+      json = static_cast<int64_t>(value);
+}
+
+}  // namespace
 
 Json parse_request(std::string_view body) {
   try {
     JsonBuilder builder("request");
     Json::sax_parse(body, &builder);
-    return builder.take();
+    Json json = builder.take();
+    make_integers(json);
+    return json;
   } catch (const std::exception& error) {
     throw ApiError(400, error.what(), "invalid_json");
   }

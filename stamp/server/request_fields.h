@@ -12,7 +12,7 @@
 
 namespace stamp {
 
-/// Strict JSON (see JsonBuilder for limits); throws ApiError.
+/// Strict JSON (see JsonBuilder for limits), whole numbers as integers; throws ApiError.
 Json parse_request(std::string_view body);
 
 /// View of an object, which must outlive it. A member that is null counts as absent.

@@ -188,7 +188,8 @@ struct Server::Impl {
   void check_client(const HttpRequest& request, const Route& route) const {
     if (keys.empty() && is_loopback(options.host)) {
       const std::string name = host_name(request.host);
-      if (name != "localhost" && name != "[::1]" && !name.starts_with("127."))
+      const bool is_address = name.find_first_not_of("0123456789.") == std::string::npos;
+      if (name != "localhost" && name != "[::1]" && !(is_address && is_loopback(name)))
         throw ApiError(403, fmt::format("'{}' is no name of this machine", name), "wrong_host");
     }
     if (!route.open && !keys.empty() && !is_authorized(request.authorization, keys))

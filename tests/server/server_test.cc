@@ -241,6 +241,9 @@ TEST_F(ServerTest, RefusesWrongRequests) {
            {R"({"model":"demo"})", "missing_parameter", "prompt"},
            {R"({"model":"other","prompt":"a"})", "model_not_found", "model", 404},
            {R"({"model":"demo","prompt":7})", "invalid_value", "prompt"},
+           {R"({"model":"demo","prompt":""})", "invalid_value", "prompt"},
+           {R"({"model":"demo","prompt":["a",""]})", "invalid_value", "prompt"},
+           {R"({"model":"demo","prompt":"a","max_tokens":1.5})", "invalid_value", "max_tokens"},
            {R"({"model":"demo","prompt":[]})", "invalid_value", "prompt"},
            {R"({"model":"demo","prompt":[-1]})", "invalid_value", "prompt"},
            {R"({"model":"demo","prompt":[99999999]})", "invalid_value", "prompt"},
@@ -274,6 +277,13 @@ TEST_F(ServerTest, RefusesWrongRequests) {
   std::string long_prompt;
   for (int i = 0; i < 20000; ++i) long_prompt += "word ";
   EXPECT_EQ(complete({{"prompt", long_prompt}}).error()["code"], "context_length_exceeded");
+}
+
+TEST_F(ServerTest, TakesWholeNumbersForIntegers) {
+  start();
+  const TestResponse response = complete({{"prompt", {1.0, 2.0}}, {"max_tokens", 2.0}, {"n", 1.0}});
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(response.json()["usage"]["prompt_tokens"], 2);
 }
 
 TEST_F(ServerTest, RefusesWrongConversations) {
