@@ -3,11 +3,12 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-python wheel deb test-package test-arm asan tsan build bench peers deps check clean
+.PHONY: help demo test test-python test-server wheel deb test-package test-arm asan tsan build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-python  build the Python module, run its tests (needs pip)"
+	@echo "make test-server  run the server against the openai client and schemathesis (needs pip)"
 	@echo "make wheel  build the Python package with its libraries bundled -> dist/"
 	@echo "make deb    build the Debian package -> dist/"
 	@echo "make test-package  build it, use program and library from an empty folder"
@@ -39,6 +40,9 @@ test: deps build
 
 test-python: deps
 	@tools/test_python.sh $(BUILD)
+
+test-server: deps build
+	@tools/test_server.sh $(BUILD)
 
 wheel: deps
 	@tools/make_wheel.sh

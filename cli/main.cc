@@ -24,6 +24,7 @@ constexpr std::array kCommands = {
             stamp::cli::add_eval},
     Command{"generate", "continue a prompt", stamp::cli::add_generate},
     Command{"chat", "converse with a model that has a chat template", stamp::cli::add_chat},
+    Command{"serve", "answer requests over HTTP, as OpenAI's API does", stamp::cli::add_serve},
     Command{"image", "draw pictures for prompts with a diffusion transformer",
             stamp::cli::add_image},
     Command{"quantize", "store a model's weights in the codes of a recipe",

@@ -18,6 +18,7 @@ ALLOWED = {
     "diffusion": ["core", "io"],
     "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h", "quant/low_rank.h"],
     "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "diffusion", "models"],
+    "server": ["core", "io", "nn", "text", "models", "pipelines"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]((?:stamp|cli|tests)/[^>"]+)[>"]')
 

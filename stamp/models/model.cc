@@ -7,12 +7,12 @@
 
 namespace stamp {
 
-KvCache Model::make_cache(int64_t capacity) const {
+KvCache Model::make_cache(int64_t capacity, std::shared_ptr<KvArena> arena) const {
   const LlmConfig& c = config();
   if (capacity > c.max_positions)
     throw_argument("KV cache: the model has {} positions, got a capacity of {}", c.max_positions,
                    capacity);
-  return KvCache(c.layers, c.kv_heads * c.head_dim, capacity);
+  return KvCache(c.layers, c.kv_heads * c.head_dim, capacity, std::move(arena));
 }
 
 std::shared_ptr<const ModelSource> ModelSource::open(const std::filesystem::path& directory) {

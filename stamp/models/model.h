@@ -34,6 +34,12 @@ struct ModelOptions {
   Execution execution = Execution::kInteger;
 };
 
+/// Tokens that follow what the cache of their sequence holds.
+struct SequenceChunk {
+  std::span<const int32_t> ids;
+  KvCache* cache = nullptr;
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -46,7 +52,8 @@ class Model {
                          ForwardContext& context) const = 0;
   /// out[rows, vocab] = lm_head(hidden). Callers pass few rows at a time.
   virtual void logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const = 0;
-  KvCache make_cache(int64_t capacity) const;
+  /// `arena`: see KvCache.
+  KvCache make_cache(int64_t capacity, std::shared_ptr<KvArena> arena = nullptr) const;
   /// Data and scale bits of all quantized linear inputs, and of K and V, for one sequence of
   /// `tokens`.
   virtual BitCount activation_bits(int64_t tokens) const = 0;
@@ -57,6 +64,15 @@ class Model {
   virtual int64_t weight_bytes() const = 0;
   /// Lines worth telling the user: which Hadamard orders are used, what is excluded.
   virtual std::vector<std::string> notes() const = 0;
+  /// forward() of several sequences at once, whose rows lie one after the other: weights are read
+  /// once for all. What a sequence gets is, bit for bit, what it gets alone. Throws
+  /// std::invalid_argument, changing no cache, also for one cache twice; after any other error the
+  /// caches are of no use.
+  virtual Matrix forward_all(std::span<const SequenceChunk> chunks,
+                             ForwardContext& context) const = 0;
+  /// logits(), where each row gets, bit for bit, what it gets alone.
+  virtual void logits_of_each(ConstFloatView hidden, FloatView out,
+                              ForwardContext& context) const = 0;
 };
 
 /// A model directory or GGUF file opened once: its weights are mapped and shared by every Model

@@ -67,4 +67,34 @@ void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, int64_t pos
   cache.tokens = call.end();
 }
 
+void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, TokenRows rows,
+               const AttentionShape& shape, const KvQuantizer& quantizer,
+               std::span<LayerCache* const> caches, FloatView out) {
+  struct Part {
+    int64_t first;
+    SequenceRows rows;
+    LayerCache* cache;
+  };
+  std::vector<Part> steps, chunks;  // of one token, of several
+  size_t sequences = 0;
+  rows.for_each(q.rows, [&](int64_t first, const SequenceRows& part) {
+    if (sequences == caches.size())
+      throw_argument("attention: there are more sequences than the {} caches", caches.size());
+    (part.count > 1 ? chunks : steps).push_back({first, part, caches[sequences++]});
+  });
+  const auto attend = [&](const Part& part) {
+    const auto [position, count] = part.rows;
+    attention(q.rows_from(part.first, count), k.rows_from(part.first, count),
+              v.rows_from(part.first, count), position, shape, quantizer, *part.cache,
+              out.rows_from(part.first, count));
+  };
+  for (const Part& part : chunks) attend(part);
+  // Enough steps keep every thread busy with sequences of its own; of few, each takes all threads.
+  if (static_cast<int64_t>(steps.size()) >= 2 * threads())
+    parallel_for(static_cast<int64_t>(steps.size()),
+                 [&](int64_t i) { attend(steps[static_cast<size_t>(i)]); });
+  else
+    for (const Part& part : steps) attend(part);
+}
+
 }  // namespace stamp

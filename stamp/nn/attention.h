@@ -2,6 +2,7 @@
 // Causal grouped-query attention, flash style: tiles with a running softmax, never a full score
 // matrix.
 #include "stamp/nn/kv_cache.h"
+#include "stamp/quant/token_rows.h"
 
 namespace stamp {
 
@@ -19,5 +20,11 @@ struct AttentionShape {
 void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, int64_t position,
                const AttentionShape& shape, const KvQuantizer& quantizer, LayerCache& cache,
                FloatView out);
+
+/// The same for the sequences of `rows`, each with its own cache. What a sequence gets does not
+/// depend on the others. No cache may occur twice.
+void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, TokenRows rows,
+               const AttentionShape& shape, const KvQuantizer& quantizer,
+               std::span<LayerCache* const> caches, FloatView out);
 
 }  // namespace stamp

@@ -108,16 +108,44 @@ TransformedRows transform(const TokenQuantizer& quantizer, const KvPartLayout& p
 }  // namespace
 
 std::shared_ptr<uint8_t> KvArena::take(int64_t bytes) {
-  constexpr int64_t kPiece = int64_t{8} << 20, kAlignment = 64;
+  constexpr int64_t kAlignment = 64;
   bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (bytes > left_) {
-    left_ = std::max(kPiece, bytes);
-    piece_ = std::make_shared<AlignedBuffer>(left_);
-    end_ = static_cast<uint8_t*>(piece_->data()) + left_;
+  return {pool_->take(bytes),
+          [pool = pool_, bytes](uint8_t* memory) { pool->give_back(memory, bytes); }};
+}
+
+int64_t KvArena::bytes_in_use() const {
+  const std::lock_guard lock(pool_->guard);
+  return pool_->in_use;
+}
+
+uint8_t* KvArena::Pool::take(int64_t bytes) {
+  constexpr int64_t kPiece = int64_t{8} << 20;
+  const std::lock_guard lock(guard);
+  std::vector<uint8_t*>& unused = free[bytes];
+  if (!unused.empty()) {
+    in_use += bytes;
+    uint8_t* const memory = unused.back();
+    unused.pop_back();
+    return memory;
   }
-  std::shared_ptr<uint8_t> memory(piece_, end_ - left_);
-  left_ -= bytes;
+  if (bytes > left) {
+    pieces.emplace_back(std::max(kPiece, bytes));
+    left = std::max(kPiece, bytes);
+    end = static_cast<uint8_t*>(pieces.back().data()) + left;
+  }
+  // Room for its return: that must not fail.
+  unused.reserve(unused.size() + static_cast<size_t>(in_use / bytes) + 1);
+  uint8_t* const memory = end - left;
+  left -= bytes;
+  in_use += bytes;
   return memory;
+}
+
+void KvArena::Pool::give_back(uint8_t* memory, int64_t bytes) noexcept {
+  const std::lock_guard lock(guard);
+  in_use -= bytes;
+  free[bytes].push_back(memory);
 }
 
 KvBlock new_kv_block(std::shared_ptr<const KvHeadLayout> layout, int64_t heads, KvArena& arena) {

@@ -1,6 +1,10 @@
 #pragma once
 // Packed K and V of 64 tokens of one layer. Never changes once filled, so that caches may share it.
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "stamp/core/tensor.h"
 #include "stamp/nn/kv_layout.h"
@@ -8,16 +12,28 @@
 namespace stamp {
 
 /// Memory of blocks, in pieces of huge pages: page walks are an eighth of decoding at long contexts
-/// otherwise. A piece lives as long as a block in it. For one thread at a time.
+/// otherwise. Blocks that nobody holds any more make room for others of their size; the pieces live
+/// as long as the arena or a block. For any number of threads.
 class KvArena {
  public:
   /// `bytes` bytes, 64-byte aligned, not initialised. Throws std::bad_alloc.
   std::shared_ptr<uint8_t> take(int64_t bytes);
+  /// Bytes of the blocks that somebody holds.
+  int64_t bytes_in_use() const;
 
  private:
-  std::shared_ptr<AlignedBuffer> piece_;
-  uint8_t* end_ = nullptr;
-  int64_t left_ = 0;  // bytes before the end
+  struct Pool {
+    mutable std::mutex guard;
+    std::vector<AlignedBuffer> pieces;
+    uint8_t* end = nullptr;
+    int64_t left = 0;  // bytes of the last piece before its end
+    int64_t in_use = 0;
+    std::map<int64_t, std::vector<uint8_t*>> free;  // by size
+
+    uint8_t* take(int64_t bytes);
+    void give_back(uint8_t* memory, int64_t bytes) noexcept;
+  };
+  std::shared_ptr<Pool> pool_ = std::make_shared<Pool>();
 };
 
 struct KvBlock {

@@ -119,11 +119,21 @@ int64_t LayerCache::bytes() const {
   return total + rows * kv_dim * static_cast<int64_t>(sizeof(float));
 }
 
-KvCache::KvCache(int64_t layers, int64_t kv_dim, int64_t capacity) : capacity_(capacity) {
+int64_t KvPage::bytes() const {
+  int64_t total = 0;
+  for (const Layer& layer : layers) {
+    if (layer.packed) total += layer.packed->bytes();
+    total += (layer.k.size() + layer.v.size()) * static_cast<int64_t>(sizeof(float));
+  }
+  return total;
+}
+
+KvCache::KvCache(int64_t layers, int64_t kv_dim, int64_t capacity, std::shared_ptr<KvArena> arena)
+    : capacity_(capacity) {
   if (layers < 1 || kv_dim < 1 || capacity < 1)
     throw_argument("KV cache: sizes must be at least 1, got {} layers, {} values, {} tokens",
                    layers, kv_dim, capacity);
-  const auto arena = std::make_shared<KvArena>();
+  if (!arena) arena = std::make_shared<KvArena>();
   for (int64_t i = 0; i < layers; ++i)
     layers_.push_back(LayerCache{.capacity = capacity, .kv_dim = kv_dim, .arena = arena});
 }
@@ -149,6 +159,69 @@ KvCache KvCache::fork(int64_t tokens) const {
   for (size_t i = 0; i < layers_.size(); ++i)
     result.layers_[i] = layers_[i].fork(tokens, result.layers_[i].arena);
   return result;
+}
+
+int64_t KvCache::pages() const {
+  int64_t closed = tokens_;
+  for (const LayerCache& layer : layers_)
+    if (layer.block > 0) closed = std::min(closed, tokens_ / layer.block * layer.block);
+  return closed / kKvBlockTokens;
+}
+
+std::shared_ptr<const KvPage> KvCache::page(int64_t i) const {
+  if (i < 0 || i >= pages())
+    throw_argument("KV cache: expected a page in [0, {}), got {}", pages(), i);
+  auto page = std::make_shared<KvPage>();
+  page->index = i;
+  for (const LayerCache& layer : layers_) {
+    const auto rows = [&](const Matrix& part, bool packed) {
+      if (packed) return Matrix();
+      return Matrix::copy_of(part.view().rows_from(i * kKvBlockTokens, kKvBlockTokens));
+    };
+    const KvHeadLayout* const layout = layer.layout.get();
+    page->layers.push_back({.block = layer.block,
+                            .packed = layout ? layer.blocks.at(static_cast<size_t>(i)) : nullptr,
+                            .layout = layer.layout,
+                            .k = rows(layer.k, layout && layout->k.head_dim > 0),
+                            .v = rows(layer.v, layout && layout->v.head_dim > 0)});
+  }
+  return page;
+}
+
+void KvCache::check_follows(const KvPage& page) const {
+  if (page.index * kKvBlockTokens != tokens_)
+    throw_argument("KV cache: page {} does not follow {} tokens", page.index, tokens_);
+  if (capacity_ - tokens_ < kKvBlockTokens)
+    throw_argument("KV cache: the cache holds {} of {} tokens, a page does not fit", tokens_,
+                   capacity_);
+  bool fits = page.layers.size() == layers_.size();
+  for (size_t i = 0; fits && i < layers_.size(); ++i) {
+    const KvPage::Layer& from = page.layers[i];
+    const LayerCache& to = layers_[i];
+    for (const Matrix* rows : {&from.k, &from.v})
+      fits &= rows->size() == 0 || rows->cols() == to.kv_dim;
+    fits &= tokens_ == 0 || (from.block == to.block && !from.layout == !to.layout);
+  }
+  if (!fits) throw_argument("KV cache: the page is that of another model or recipe");
+}
+
+void KvCache::append(const KvPage& page) {
+  check_follows(page);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const KvPage::Layer& from = page.layers[i];
+    LayerCache& to = layers_[i];
+    const auto add_rows = [&](const Matrix& rows, Matrix& part) {
+      if (tokens_ == 0) part.reshape(rows.size() == 0 ? kKvBlockTokens : to.capacity, to.kv_dim);
+      if (rows.size() > 0) std::copy_n(rows.data(), rows.size(), part.row(tokens_));
+    };
+    add_rows(from.k, to.k);
+    add_rows(from.v, to.v);
+    to.block = from.block;
+    to.layout = from.layout;
+    if (from.packed) to.blocks.push_back(from.packed);
+    to.tokens += kKvBlockTokens;
+  }
+  tokens_ += kKvBlockTokens;
 }
 
 int64_t KvCache::bytes() const {

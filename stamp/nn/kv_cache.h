@@ -62,11 +62,26 @@ struct LayerCache {
   int64_t bytes() const;
 };
 
+/// kKvBlockTokens tokens of all layers, which caches share; never changes.
+struct KvPage {
+  struct Layer {
+    int64_t block = 0;                           // LayerCache::block
+    std::shared_ptr<const KvBlock> packed;       // null: K and V are rows
+    std::shared_ptr<const KvHeadLayout> layout;  // LayerCache::layout
+    Matrix k, v;                                 // rows of the parts that are not packed
+  };
+  int64_t index = 0;  // of its first token, in pages
+  std::vector<Layer> layers;
+
+  int64_t bytes() const;
+};
+
 class KvCache {
  public:
-  /// Room for `capacity` tokens; memory grows with use. Throws std::invalid_argument for sizes
-  /// below 1.
-  KvCache(int64_t layers, int64_t kv_dim, int64_t capacity);
+  /// Room for `capacity` tokens; memory grows with use. Packed blocks lie in `arena` (null: one of
+  /// the cache's own). Throws std::invalid_argument for sizes below 1.
+  KvCache(int64_t layers, int64_t kv_dim, int64_t capacity,
+          std::shared_ptr<KvArena> arena = nullptr);
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
 
@@ -85,10 +100,21 @@ class KvCache {
   /// shared, rows copied; the two caches then grow apart. Throws std::invalid_argument unless
   /// forkable(tokens) == tokens.
   KvCache fork(int64_t tokens) const;
+  /// Whole pages of which no token will change any more; page(i) exists for i below that.
+  int64_t pages() const;
+  /// Tokens [64 i, 64 (i + 1)): packed blocks are shared, rows copied. Throws std::invalid_argument
+  /// unless i < pages().
+  std::shared_ptr<const KvPage> page(int64_t i) const;
+  /// Goes on with a page of another cache of the same model, as if its tokens had been computed
+  /// here. Throws std::invalid_argument when the page does not follow what the cache holds, does
+  /// not fit into it, or has another shape.
+  void append(const KvPage& page);
   /// Memory that holds tokens, shared blocks included.
   int64_t bytes() const;
 
  private:
+  void check_follows(const KvPage& page) const;
+
   int64_t tokens_ = 0, capacity_ = 0;
   std::vector<LayerCache> layers_;
 };

@@ -54,6 +54,29 @@ GroupBasis own_basis(const std::string& site, const std::vector<LinearWeight>& w
   return {.input = map, .online = map, .outputs = {}};
 }
 
+/// matmul_transposed() whose sums for a sequence do not depend on the others in x: in one product
+/// go its rows, or the lone rows of several.
+void multiply_sequences(ConstFloatView x, TokenRows rows, const TensorView& weight,
+                        std::span<const float> bias, FloatView out, bool bf16_operands) {
+  const auto multiply = [&](int64_t first, int64_t count) {
+    if (count > 0)
+      matmul_transposed(x.rows_from(first, count), weight, bias, out.rows_from(first, count),
+                        bf16_operands);
+  };
+  if (!rows.several()) return multiply(0, x.rows);
+  int64_t first = 0, few = 0;  // rows [first, first + few) are still to be multiplied
+  rows.for_each(x.rows, [&](int64_t start, const SequenceRows& part) {
+    const bool joins = part.count + few <= kIndependentRows;
+    if (!joins) multiply(std::exchange(first, start), std::exchange(few, 0));
+    few += part.count;
+    if (few > kIndependentRows) {
+      multiply(first, std::exchange(few, 0));
+      first = start + part.count;
+    }
+  });
+  multiply(first, few);
+}
+
 bool packable(const WeightSpec& spec) {
   return spec.bits <= 8 && spec.symmetric && spec.group % 8 == 0;
 }
@@ -189,20 +212,20 @@ void Linear::check_input(ConstFloatView x, size_t outputs) const {
                    in_dim_, parts_.size(), x.rows, x.cols, outputs);
 }
 
-ConstFloatView Linear::quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const {
+ConstFloatView Linear::quantized_input(ConstFloatView x, TokenRows rows, Matrix& scratch) const {
   if (basis_.online.empty() && !quantizer_.active()) return x;
   scratch.reshape(x.rows, x.cols);
   for_each_row(x.rows, x.cols, [&](int64_t i) { std::copy_n(x.row(i), x.cols, scratch.row(i)); });
   map_rows(scratch.view(), basis_.online);
-  quantizer_.apply(scratch.view(), position);
+  quantizer_.apply(scratch.view(), rows);
   return scratch.view();
 }
 
-void Linear::encode(ConstFloatView x, int64_t position, ForwardContext& context) const {
+void Linear::encode(ConstFloatView x, TokenRows rows, ForwardContext& context) const {
   const PhaseScope scope(context.phases, Phase::kQuantize);
   if (arithmetic_ == Arithmetic::kCodes)
-    return quantizer_.encode(x, position, basis_.online, context.codes);
-  encode_fixed_point(quantized_input(x, position, context.scratch), context.fixed_point);
+    return quantizer_.encode(x, rows, basis_.online, context.codes);
+  encode_fixed_point(quantized_input(x, rows, context.scratch), context.fixed_point);
 }
 
 void Linear::multiply(std::span<const IntegerProduct> products, bool add,
@@ -213,36 +236,44 @@ void Linear::multiply(std::span<const IntegerProduct> products, bool add,
   integer_matmul(context.fixed_point, products, add);
 }
 
-void Linear::run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,
+void Linear::observe(ConstFloatView x, TokenRows rows, const ForwardContext& context) const {
+  if (!context.observer) return;
+  rows.for_each(x.rows, [&](int64_t first, const SequenceRows& part) {
+    context.observer->on_input(site_, x.rows_from(first, part.count), part.position);
+  });
+}
+
+void Linear::run(ConstFloatView x, TokenRows rows, std::span<const FloatView> outputs, bool add,
                  ForwardContext& context) const {
   check_input(x, outputs.size());
-  if (context.observer) context.observer->on_input(site_, x, position);
+  observe(x, rows, context);
   if (packed()) {
     std::vector<IntegerProduct> products;
     for (size_t i = 0; i < parts_.size(); ++i)
       products.push_back({&parts_[i].packed, parts_[i].bias, outputs[i]});
-    encode(x, position, context);
+    encode(x, rows, context);
     multiply(products, add, context);
-    return add_branches(x, outputs);
+    return add_branches(x, rows, outputs);
   }
   ConstFloatView input;
   {
     const PhaseScope scope(context.phases, Phase::kQuantize);
-    input = quantized_input(x, position, context.scratch);
+    input = quantized_input(x, rows, context.scratch);
   }
   const PhaseScope scope(context.phases, Phase::kGemm);
   for (size_t i = 0; i < parts_.size(); ++i) {
     if (add) context.branch.reshape(x.rows, parts_[i].out_dim);
     const FloatView out = add ? context.branch.view() : outputs[i];
-    matmul_transposed(input, parts_[i].weight(), parts_[i].bias, out,
-                      context.compute == Compute::kBF16);
+    multiply_sequences(input, rows, parts_[i].weight(), parts_[i].bias, out,
+                       context.compute == Compute::kBF16);
     if (add) add_rows(outputs[i], out);
   }
-  add_branches(x, outputs);
+  add_branches(x, rows, outputs);
 }
 
 /// Costs rank (in_dim + out_dim) multiplications per token and weight.
-void Linear::add_branches(ConstFloatView x, std::span<const FloatView> outputs) const {
+void Linear::add_branches(ConstFloatView x, TokenRows rows,
+                          std::span<const FloatView> outputs) const {
   if (!has_branches()) return;
   Matrix mapped = Matrix::copy_of(x), narrow, product;
   map_rows(mapped.view(), basis_.online);
@@ -250,15 +281,15 @@ void Linear::add_branches(ConstFloatView x, std::span<const FloatView> outputs) 
     const Matrix &up = parts_[i].up, &down = parts_[i].down;
     narrow.reshape(x.rows, down.rows());
     product.reshape(x.rows, up.rows());
-    matmul_transposed(mapped.view(), {DType::kF32, {down.rows(), down.cols()}, down.data()}, {},
-                      narrow.view(), false);
-    matmul_transposed(narrow.view(), {DType::kF32, {up.rows(), up.cols()}, up.data()}, {},
-                      product.view(), false);
+    multiply_sequences(mapped.view(), rows, {DType::kF32, {down.rows(), down.cols()}, down.data()},
+                       {}, narrow.view(), false);
+    multiply_sequences(narrow.view(), rows, {DType::kF32, {up.rows(), up.cols()}, up.data()}, {},
+                       product.view(), false);
     add_rows(outputs[i], product.view());
   }
 }
 
-void Linear::forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
+void Linear::forward(ConstFloatView x, TokenRows rows, std::span<Matrix* const> outputs,
                      ForwardContext& context) const {
   check_input(x, outputs.size());
   std::vector<FloatView> views;
@@ -266,31 +297,31 @@ void Linear::forward(ConstFloatView x, int64_t position, std::span<Matrix* const
     outputs[i]->reshape(x.rows, parts_[i].out_dim);
     views.push_back(outputs[i]->view());
   }
-  run(x, position, views, false, context);
+  run(x, rows, views, false, context);
   if (measures_errors(context)) report_errors(x, views, context);
 }
 
-void Linear::forward_into(ConstFloatView x, int64_t position, FloatView out, bool add,
+void Linear::forward_into(ConstFloatView x, TokenRows rows, FloatView out, bool add,
                           ForwardContext& context) const {
-  if (!measures_errors(context)) return run(x, position, {&out, 1}, add, context);
+  if (!measures_errors(context)) return run(x, rows, {&out, 1}, add, context);
   Matrix y;
   Matrix* const outputs[] = {&y};
-  forward(x, position, outputs, context);
+  forward(x, rows, outputs, context);
   for_each_row(out.rows, out.cols, [&](int64_t i) {
     for (int64_t j = 0; j < out.cols; ++j) out(i, j) = (add ? out(i, j) : 0.0f) + y(i, j);
   });
 }
 
-void Linear::forward_gated(ConstFloatView x, int64_t position, Matrix& out,
+void Linear::forward_gated(ConstFloatView x, TokenRows rows, Matrix& out,
                            ForwardContext& context) const {
   if (arithmetic_ != Arithmetic::kCodes || has_branches() || measures_errors(context)) {
     Matrix* const outputs[] = {&out, &context.branch};
-    forward(x, position, outputs, context);
+    forward(x, rows, outputs, context);
     return silu_multiply(out.view(), context.branch.view());
   }
   check_input(x, 2);
-  if (context.observer) context.observer->on_input(site_, x, position);
-  encode(x, position, context);
+  observe(x, rows, context);
+  encode(x, rows, context);
   out.reshape(x.rows, parts_[0].out_dim);
   const PhaseScope scope(context.phases, Phase::kGemm);
   integer_matmul_gated(context.codes, {&parts_[0].packed, parts_[0].bias, {}},

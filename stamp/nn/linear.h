@@ -91,18 +91,18 @@ class Linear {
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
          const Calibration* calibration, GroupBasis basis, Execution execution);
 
-  /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim] starting at absolute token `position`;
-  /// each output is reshaped to [tokens, out_dim_i]. X^ = Q(x T - mean) with the quantized W T^-T,
+  /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim], whose tokens are those of `rows`; each
+  /// output is reshaped to [tokens, out_dim_i]. What a sequence gets is, bit for bit, what it gets
+  /// without the others. X^ = Q(x T - mean) with the quantized W T^-T,
   /// and mean (W T^-T)^T in the bias; X^ = x and the weight as loaded where nothing is quantized.
   /// `x` is not changed. outputs.size() must be parts().
-  void forward(ConstFloatView x, int64_t position, std::span<Matrix* const> outputs,
+  void forward(ConstFloatView x, TokenRows rows, std::span<Matrix* const> outputs,
                ForwardContext& context) const;
   /// The same for a linear with one weight: out := or, with `add`, += what forward() gives.
-  void forward_into(ConstFloatView x, int64_t position, FloatView out, bool add,
+  void forward_into(ConstFloatView x, TokenRows rows, FloatView out, bool add,
                     ForwardContext& context) const;
   /// out := silu(y_0) * y_1 for the outputs y of a linear with two weights of one shape.
-  void forward_gated(ConstFloatView x, int64_t position, Matrix& out,
-                     ForwardContext& context) const;
+  void forward_gated(ConstFloatView x, TokenRows rows, Matrix& out, ForwardContext& context) const;
 
   int64_t in_dim() const { return in_dim_; }
   size_t parts() const { return parts_.size(); }
@@ -149,15 +149,16 @@ class Linear {
   void fill_with_blocks(Part& part, int64_t first, int64_t rows) const;
   void fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const;
   void check_input(ConstFloatView x, size_t outputs) const;
-  ConstFloatView quantized_input(ConstFloatView x, int64_t position, Matrix& scratch) const;
-  void run(ConstFloatView x, int64_t position, std::span<const FloatView> outputs, bool add,
+  ConstFloatView quantized_input(ConstFloatView x, TokenRows rows, Matrix& scratch) const;
+  void run(ConstFloatView x, TokenRows rows, std::span<const FloatView> outputs, bool add,
            ForwardContext& context) const;
-  void encode(ConstFloatView x, int64_t position, ForwardContext& context) const;
+  void encode(ConstFloatView x, TokenRows rows, ForwardContext& context) const;
   void multiply(std::span<const IntegerProduct> products, bool add, ForwardContext& context) const;
-  void add_branches(ConstFloatView x, std::span<const FloatView> outputs) const;
+  void add_branches(ConstFloatView x, TokenRows rows, std::span<const FloatView> outputs) const;
   bool has_branches() const { return parts_[0].up.size() > 0; }
   void report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                      ForwardContext& context) const;
+  void observe(ConstFloatView x, TokenRows rows, const ForwardContext& context) const;
   bool measures_errors(const ForwardContext& context) const {
     return context.observer && context.observer->wants_linear_error();
   }

@@ -12,7 +12,7 @@
 namespace stamp {
 namespace {
 
-constexpr int64_t kGemvTokens = 8;    // up to here reading the weight is the whole cost
+constexpr int64_t kGemvTokens = kIndependentRows;  // reading the weight is the whole cost
 constexpr int64_t kGemvRows = 16;     // rows of W that stay in L2 while all tokens use them
 constexpr int64_t kPanelRows = 1024;  // rows of a narrow weight that are widened at a time
 

@@ -4,6 +4,9 @@
 
 namespace stamp {
 
+/// Up to so many rows each is computed by itself: the result is that of the row alone.
+inline constexpr int64_t kIndependentRows = 8;
+
 /// out[tokens, out_dim] = x[tokens, in_dim] W^T (+ bias, may be empty), fp32 accumulation. W: F32,
 /// F16, BF16 or in blocks [out_dim, in_dim]. With `bf16_operands` x is rounded to bf16 and a BF16
 /// weight is multiplied as it is (only where the processor has native bf16 products, see

@@ -37,14 +37,18 @@ std::vector<float> rope_inverse_frequencies(int64_t head_dim, double theta,
   return frequencies;
 }
 
-RopeTable make_rope_table(std::span<const float> inverse_frequencies, int64_t position,
+RopeTable make_rope_table(std::span<const float> inverse_frequencies, TokenRows rows,
                           int64_t tokens) {
   const int64_t half = static_cast<int64_t>(inverse_frequencies.size());
   RopeTable table{Matrix(tokens, half), Matrix(tokens, half)};
+  std::vector<int64_t> positions;
+  rows.for_each(tokens, [&](int64_t, const SequenceRows& part) {
+    for (int64_t i = 0; i < part.count; ++i) positions.push_back(part.position + i);
+  });
   for_each_row(tokens, 16 * half, [&](int64_t i) {  // a sine costs as much as 16 copies
+    const auto position = static_cast<float>(positions[static_cast<size_t>(i)]);
     for (int64_t j = 0; j < half; ++j) {
-      const float angle =
-          static_cast<float>(position + i) * inverse_frequencies[static_cast<size_t>(j)];
+      const float angle = position * inverse_frequencies[static_cast<size_t>(j)];
       table.cosine(i, j) = std::cos(angle);
       table.sine(i, j) = std::sin(angle);
     }

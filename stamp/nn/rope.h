@@ -7,6 +7,7 @@
 
 #include "stamp/core/tensor.h"
 #include "stamp/io/hf_config.h"
+#include "stamp/quant/token_rows.h"
 
 namespace stamp {
 
@@ -19,8 +20,8 @@ std::vector<float> rope_inverse_frequencies(int64_t head_dim, double theta,
 struct RopeTable {
   Matrix cosine, sine;
 };
-/// Row i stands at absolute position `position + i`.
-RopeTable make_rope_table(std::span<const float> inverse_frequencies, int64_t position,
+/// Of `tokens` rows, each at its absolute position in its sequence.
+RopeTable make_rope_table(std::span<const float> inverse_frequencies, TokenRows rows,
                           int64_t tokens);
 /// Rotates x [tokens, heads * head_dim] in place, on all threads. Throws std::invalid_argument when
 /// x and table do not fit.

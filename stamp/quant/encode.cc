@@ -214,9 +214,28 @@ void BlockEncoder::sinks() {
     write(source_.get(block_.first + i, memory.row, memory.work), kSinkBits, first_row_ + i);
 }
 
+/// Neighbouring blocks of one token each (steps of several sequences) that can be encoded as one: L
+/// of a lone row is the row.
+struct EncodedBlock {
+  TokenBlock block;
+  bool lone = false;
+};
+
+std::vector<EncodedBlock> join_lone_rows(const std::vector<TokenBlock>& blocks, bool lifted) {
+  std::vector<EncodedBlock> result;
+  for (const TokenBlock& block : blocks) {
+    const bool lone = lifted && block.count == 1 && block.sinks == 0;
+    if (lone && !result.empty() && result.back().lone)
+      ++result.back().block.count;
+    else
+      result.push_back({block, lone});
+  }
+  return result;
+}
+
 }  // namespace
 
-void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap& input,
+void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const FeatureMap& input,
                             ActivationCodes& out) const {
   if (!can_encode())
     throw_argument(
@@ -226,14 +245,20 @@ void TokenQuantizer::encode(ConstFloatView x, int64_t position, const FeatureMap
   if (x.cols > kMaxCols)
     throw_argument("encode: expected at most {} columns, got {}", kMaxCols, x.cols);
   const RowSource source(x, input);
-  const std::vector<TokenBlock> blocks = token_blocks(spec_.sequence, x.rows, position);
+  const std::vector<EncodedBlock> blocks =
+      join_lone_rows(token_blocks(spec_.sequence, x.rows, token_rows), transform_->lifted);
   int64_t rows = 0;
-  for (const TokenBlock& block : blocks)
+  for (const auto& [block, lone] : blocks)
     rows += block.sinks + (block.sinks == block.count ? 0 : block.count);
   out.reshape(x.rows, rows, x.cols, spec_.quantizer.block);
   int64_t row = 0;
-  for (const TokenBlock& block : blocks) {
-    if (block.sinks < block.count) {
+  for (const auto& [block, lone] : blocks) {
+    if (lone) {
+      const std::vector<uint8_t> bits(static_cast<size_t>(block.count), widths(1, 0)->front());
+      BlockEncoder(source, spec_.quantizer, block, row, out).lifted(bits, 0);
+      out.runs.push_back({.first_row = row, .first_token = block.first, .rows = block.count});
+      row += block.count;
+    } else if (block.sinks < block.count) {
       const Widths bits = widths(block.count, block.sinks);
       BlockEncoder encoder(source, spec_.quantizer, block, row, out);
       CodeRun run{.first_row = row,

@@ -54,16 +54,19 @@ double BitCount::average_with_scales() const {
   return elements == 0 ? 0 : (data_bits + scale_bits) / static_cast<double>(elements);
 }
 
-std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, int64_t position) {
+std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, TokenRows rows) {
   const int64_t skip = spec.transform == "identity" ? 0 : spec.skip_tokens;
   std::vector<TokenBlock> blocks;
-  for (int64_t first = 0; first < tokens;) {
-    const int64_t room =
-        spec.block_tokens > 0 ? spec.block_tokens - (position + first) % spec.block_tokens : tokens;
-    const int64_t count = std::min(room, tokens - first);
-    blocks.push_back({first, count, std::clamp<int64_t>(skip - (position + first), 0, count)});
-    first += count;
-  }
+  rows.for_each(tokens, [&](int64_t start, const SequenceRows& part) {
+    for (int64_t done = 0; done < part.count;) {
+      const int64_t position = part.position + done, left = part.count - done;
+      const int64_t room =
+          spec.block_tokens > 0 ? spec.block_tokens - position % spec.block_tokens : left;
+      const int64_t count = std::min(room, left);
+      blocks.push_back({start + done, count, std::clamp<int64_t>(skip - position, 0, count)});
+      done += count;
+    }
+  });
   return blocks;
 }
 
@@ -116,9 +119,9 @@ void TokenQuantizer::apply_block(FloatView x, int64_t sinks, int64_t group) cons
   put_back(kept, x);
 }
 
-void TokenQuantizer::apply(FloatView x, int64_t position, int64_t group) const {
+void TokenQuantizer::apply(FloatView x, TokenRows rows, int64_t group) const {
   if (!active()) return;
-  for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
+  for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, rows)) {
     apply_block(x.rows_from(block.first, block.count), block.sinks, group);
   }
 }

@@ -9,6 +9,7 @@
 #include "stamp/quant/recipe.h"
 #include "stamp/quant/row_quantizer.h"
 #include "stamp/quant/sequence_transform.h"
+#include "stamp/quant/token_rows.h"
 
 namespace stamp {
 
@@ -26,10 +27,10 @@ struct BitCount {
 struct TokenBlock {
   int64_t first = 0, count = 0, sinks = 0;
 };
-/// Blocks of a chunk of `tokens` rows that starts at absolute token `position`, aligned to absolute
-/// multiples of block_tokens (0: one block). Tokens below skip_tokens are sinks, except under the
-/// identity, which spreads nothing.
-std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, int64_t position);
+/// Blocks of a chunk of `tokens` rows, in each sequence aligned to absolute multiples of
+/// block_tokens (0: one block). Tokens below skip_tokens are sinks, except under the identity,
+/// which spreads nothing.
+std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, TokenRows rows);
 
 struct ActivationCodes;  // activation_codes.h
 struct FeatureMap;       // feature_map.h
@@ -47,22 +48,22 @@ class TokenQuantizer {
   /// Widths of the rows of L X of one transform block.
   using Widths = std::shared_ptr<const std::vector<uint8_t>>;
   Widths widths(int64_t tokens, int64_t sinks) const;
-  /// Replaces x by its reconstruction. `x` starts at absolute token `position`: rows below
-  /// skip_tokens are sinks. Blocks of block_tokens (0: all rows) are transformed independently.
-  /// `group` columns share a scale besides quantizer.block (0: whole row): head_dim for K and V.
-  /// Runs on all threads. With 16 bits x is untouched. A lone row (a decoding step) has no
-  /// neighbours: plans other than uniform keep it at high_bits. Throws std::invalid_argument where
-  /// row_bits() does. NaN and infinities do not survive: they saturate.
-  void apply(FloatView x, int64_t position = 0, int64_t group = 0) const;
+  /// Replaces x by its reconstruction. Tokens below skip_tokens are sinks. Blocks of block_tokens
+  /// (0: all rows) are transformed independently. `group` columns share a scale besides
+  /// quantizer.block (0: whole row): head_dim for K and V. Runs on all threads. With 16 bits x is
+  /// untouched. A lone row (a decoding step) has no neighbours: plans other than uniform keep it at
+  /// high_bits. Throws std::invalid_argument where row_bits() does. NaN and infinities do not
+  /// survive: they saturate.
+  void apply(FloatView x, TokenRows rows = 0, int64_t group = 0) const;
   /// True when encode() supports this quantizer: active, and one scale per row or per multiple of
   /// 8 columns.
   bool can_encode() const { return active() && spec_.quantizer.block % 8 == 0; }
   /// The codes of the same quantization of x after map_rows(x, input); x is read once and not
-  /// changed. Codes, scales and widths are those of apply() after the same map, bit for bit. Reuses
-  /// out's memory; runs on all threads, a lone row on the calling one. Throws std::invalid_argument
-  /// where can_encode() is false, where apply() and map_rows() throw, and above 65536 columns (sums
-  /// could overflow 32 bits).
-  void encode(ConstFloatView x, int64_t position, const FeatureMap& input,
+  /// changed. Codes, scales and widths are those of apply() after the same map, bit for bit; those
+  /// of a sequence do not depend on others in x. Reuses out's memory; runs on all threads, a lone
+  /// row on the calling one. Throws std::invalid_argument where can_encode() is false, where
+  /// apply() and map_rows() throw, and above 65536 columns (sums could overflow 32 bits).
+  void encode(ConstFloatView x, TokenRows rows, const FeatureMap& input,
               ActivationCodes& out) const;
   /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
   /// calibration; there sink rows are replaced by the first kept row.

@@ -133,6 +133,53 @@ TEST(KvCache, PlainCachesForkAnywhere) {
   EXPECT_LT(relative_error(got.view(), whole.view().rows_from(77, 223)), 1e-5);
 }
 
+TEST(KvCache, PagesOfOneCacheContinueInAnother) {
+  const TokenSpec spec = kv_spec(4, "haar", "fraction", 1), plain;
+  for (const auto& [k_spec, v_spec] : {std::pair(spec, spec), {spec, plain}, {plain, plain}}) {
+    Filled filled(k_spec, v_spec);
+    filled.fill(filled.cache, 200, 37);
+    ASSERT_EQ(filled.cache.pages(), 3);
+    EXPECT_THROW(filled.cache.page(3), std::invalid_argument);
+    KvCache copy(2, 32, 320);
+    EXPECT_THROW(copy.append(*filled.cache.page(1)), std::invalid_argument);
+    for (int64_t i = 0; i < 3; ++i) copy.append(*filled.cache.page(i));
+    EXPECT_EQ(copy.tokens(), 192);
+    EXPECT_EQ(copy.pages(), 3);
+    Filled fresh(k_spec, v_spec);
+    fresh.fill(fresh.cache, 192, 37);
+    const Matrix want = fresh.fill(fresh.cache, 300, 50), got = filled.fill(copy, 300, 50);
+    EXPECT_EQ(relative_error(got.view(), want.view()), 0.0);
+    KvCache small(2, 32, 100), other(3, 32, 320), wide(2, 64, 320);
+    small.append(*filled.cache.page(0));
+    EXPECT_THROW(small.append(*filled.cache.page(1)), std::invalid_argument);
+    EXPECT_THROW(other.append(*filled.cache.page(0)), std::invalid_argument);
+    if (v_spec.bits == 16) {  // has rows
+      EXPECT_THROW(wide.append(*filled.cache.page(0)), std::invalid_argument);
+    }
+  }
+}
+
+TEST(KvArena, GivesBlocksBackForOthersOfTheirSize) {
+  KvArena arena;
+  auto first = arena.take(1000), second = arena.take(1000);
+  EXPECT_EQ(arena.bytes_in_use(), 2048);
+  uint8_t* const place = first.get();
+  first.reset();
+  EXPECT_EQ(arena.bytes_in_use(), 1024);
+  EXPECT_NE(arena.take(3000).get(), place);
+  first = arena.take(1000);
+  EXPECT_EQ(first.get(), place);
+  EXPECT_NE(second.get(), place);
+}
+
+TEST(KvArena, BlocksOutliveIt) {
+  auto arena = std::make_unique<KvArena>();
+  const auto block = arena->take(64);
+  arena.reset();
+  std::fill_n(block.get(), 64, uint8_t{7});
+  EXPECT_EQ(block.get()[63], 7);
+}
+
 TEST(KvCache, MemoryIsWhatIsCounted) {
   Filled filled(kv_spec(4, "haar", "fraction", 1), kv_spec(3, "haar", "uniform", 1));
   EXPECT_EQ(filled.cache.bytes(), 0);

@@ -1,6 +1,7 @@
 #include "stamp/models/llama/decoder.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "stamp/core/error.h"
@@ -35,29 +36,46 @@ Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& 
   for (int64_t i = 0; i < config_.layers; ++i) layers_.emplace_back(*source_, i, options, biases);
 }
 
-Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
-                        ForwardContext& context) const {
+void Decoder::check_chunks(std::span<const SequenceChunk> chunks) const {
+  std::set<const KvCache*> caches;
+  for (const auto& [ids, cache] : chunks) {
+    const int64_t tokens = static_cast<int64_t>(ids.size());
+    if (tokens == 0) throw_argument("model: expected at least one token id, got none");
+    if (tokens > cache->capacity() - cache->tokens())
+      throw_argument("model: the KV cache holds {} of {} tokens, {} more do not fit",
+                     cache->tokens(), cache->capacity(), tokens);
+    if (!caches.insert(cache).second) throw_argument("model: two sequences share a KV cache");
+  }
+}
+
+Matrix Decoder::forward_all(std::span<const SequenceChunk> chunks, ForwardContext& context) const {
+  check_chunks(chunks);
+  std::vector<int32_t> ids;
+  std::vector<SequenceRows> parts;
+  for (const SequenceChunk& chunk : chunks) {
+    ids.insert(ids.end(), chunk.ids.begin(), chunk.ids.end());
+    parts.push_back({chunk.cache->tokens(), static_cast<int64_t>(chunk.ids.size())});
+  }
   const int64_t tokens = static_cast<int64_t>(ids.size());
-  if (tokens == 0) throw_argument("model: expected at least one token id, got none");
-  if (tokens > cache.capacity() - cache.tokens())
-    throw_argument("model: the KV cache holds {} of {} tokens, {} more do not fit", cache.tokens(),
-                   cache.capacity(), tokens);
   const auto observe = [&](const std::string& name, const Matrix& x) {
     if (context.observer) context.observer->on_hidden(name, x.view());
   };
   const PhaseScope scope(context.phases, Phase::kOther);
-  DecoderWorkspace work{.position = cache.tokens()};
-  work.rope = make_rope_table(inverse_frequencies_, work.position, tokens);
+  DecoderWorkspace work{.rows = std::span<const SequenceRows>(parts)};
+  work.rope = make_rope_table(inverse_frequencies_, work.rows, tokens);
   work.x.reshape(tokens, config_.hidden_size);
   embedding_.gather(ids, work.x.view());
   map_rows(work.x.view(), stream_);
   observe("embed", work.x);
+  std::vector<LayerCache*> caches(chunks.size());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i].attend(cache.layer(static_cast<int64_t>(i)), work, context);
+    for (size_t j = 0; j < chunks.size(); ++j)
+      caches[j] = &chunks[j].cache->layer(static_cast<int64_t>(i));
+    layers_[i].attend(caches, work, context);
     layers_[i].feed_forward(work, context);
     observe(layers_[i].name(), work.x);
   }
-  cache.advance(tokens);
+  for (const auto& [own, cache] : chunks) cache->advance(static_cast<int64_t>(own.size()));
   {
     const PhaseScope norm(context.phases, Phase::kNorm);
     rms_norm_rows(work.x.view(), final_norm_, config_.rms_norm_eps, work.x.view());
@@ -69,6 +87,11 @@ Matrix Decoder::forward(std::span<const int32_t> ids, KvCache& cache,
 
 void Decoder::logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const {
   lm_head_->forward_into(hidden, 0, out, false, context);
+}
+
+void Decoder::logits_of_each(ConstFloatView hidden, FloatView out, ForwardContext& context) const {
+  const std::vector<SequenceRows> rows(static_cast<size_t>(hidden.rows), SequenceRows{0, 1});
+  lm_head_->forward_into(hidden, std::span<const SequenceRows>(rows), out, false, context);
 }
 
 BitCount Decoder::activation_bits(int64_t tokens) const {

@@ -17,15 +17,21 @@ class Decoder : public Model {
   const LlmConfig& config() const override { return config_; }
   const Recipe& recipe() const override { return recipe_; }
   Matrix forward(std::span<const int32_t> ids, KvCache& cache,
-                 ForwardContext& context) const override;
+                 ForwardContext& context) const override {
+    const SequenceChunk chunk{ids, &cache};
+    return forward_all({&chunk, 1}, context);
+  }
   void logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const override;
   BitCount activation_bits(int64_t tokens) const override;
   BitCount kv_bits(int64_t tokens) const override;
   bool simulated() const override;
   int64_t weight_bytes() const override;
   std::vector<std::string> notes() const override;
+  Matrix forward_all(std::span<const SequenceChunk> chunks, ForwardContext& context) const override;
+  void logits_of_each(ConstFloatView hidden, FloatView out, ForwardContext& context) const override;
 
  private:
+  void check_chunks(std::span<const SequenceChunk> chunks) const;
   /// Calls body(linear) for every quantized linear.
   template <class Body>
   void for_each_linear(Body&& body) const {

@@ -55,11 +55,11 @@ void DecoderLayer::norm(const std::vector<float>& weight, DecoderWorkspace& work
   rms_norm_rows(work.x.view(), weight, config_.rms_norm_eps, work.input.view());
 }
 
-void DecoderLayer::attend(LayerCache& cache, DecoderWorkspace& work,
+void DecoderLayer::attend(std::span<LayerCache* const> caches, DecoderWorkspace& work,
                           ForwardContext& context) const {
   norm(basis_.attention_norm, work, context);
   Matrix* const qkv[] = {&work.q, &work.k, &work.v};
-  linears_[kQkv].forward(work.input.view(), work.position, qkv, context);
+  linears_[kQkv].forward(work.input.view(), work.rows, qkv, context);
   apply_rope(work.q.view(), work.rope);
   apply_rope(work.k.view(), work.rope);
   map_rows(work.q.view(), basis_.query);
@@ -67,24 +67,26 @@ void DecoderLayer::attend(LayerCache& cache, DecoderWorkspace& work,
   rotate_heads(work.q.view(), config_.head_dim, k_rotation_);  // q k^T does not change
   rotate_heads(work.k.view(), config_.head_dim, k_rotation_);
   rotate_heads(work.v.view(), config_.head_dim, v_rotation_);
-  if (context.observer) {
-    context.observer->on_kv(name_ + ".k", work.k.view(), work.position);
-    context.observer->on_kv(name_ + ".v", work.v.view(), work.position);
-  }
+  if (context.observer)
+    work.rows.for_each(work.k.rows(), [&](int64_t first, const SequenceRows& part) {
+      const auto own = [&](const Matrix& x) { return x.view().rows_from(first, part.count); };
+      context.observer->on_kv(name_ + ".k", own(work.k), part.position);
+      context.observer->on_kv(name_ + ".v", own(work.v), part.position);
+    });
   work.input.reshape(work.x.rows(), config_.heads * config_.head_dim);
   {
     const PhaseScope scope(context.phases, Phase::kAttention);
-    attention(work.q.view(), work.k.view(), work.v.view(), work.position,
-              {config_.heads, config_.kv_heads, config_.head_dim}, kv_, cache, work.input.view());
+    attention(work.q.view(), work.k.view(), work.v.view(), work.rows,
+              {config_.heads, config_.kv_heads, config_.head_dim}, kv_, caches, work.input.view());
     rotate_heads(work.input.view(), config_.head_dim, v_rotation_);  // its own inverse
   }
-  linears_[kO].forward_into(work.input.view(), work.position, work.x.view(), true, context);
+  linears_[kO].forward_into(work.input.view(), work.rows, work.x.view(), true, context);
 }
 
 void DecoderLayer::feed_forward(DecoderWorkspace& work, ForwardContext& context) const {
   norm(basis_.mlp_norm, work, context);
-  linears_[kGateUp].forward_gated(work.input.view(), work.position, work.gated, context);
-  linears_[kDown].forward_into(work.gated.view(), work.position, work.x.view(), true, context);
+  linears_[kGateUp].forward_gated(work.input.view(), work.rows, work.gated, context);
+  linears_[kDown].forward_into(work.gated.view(), work.rows, work.x.view(), true, context);
 }
 
 }  // namespace stamp

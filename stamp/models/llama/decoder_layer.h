@@ -24,7 +24,7 @@ LayerBasis decoder_basis(const ModelSource& source, int64_t index,
 
 /// Activations of one forward pass, shared by all layers.
 struct DecoderWorkspace {
-  int64_t position = 0;
+  TokenRows rows = 0;  // whose tokens x holds
   RopeTable rope;
   Matrix x;      // the residual stream
   Matrix input;  // of the next linear
@@ -37,8 +37,9 @@ class DecoderLayer {
   DecoderLayer(const ModelSource& source, int64_t index, const ModelOptions& options,
                DecoderBiases biases);
 
-  /// work.x += its attention or MLP branch.
-  void attend(LayerCache& cache, DecoderWorkspace& work, ForwardContext& context) const;
+  /// work.x += its attention or MLP branch. `caches`: of the sequences of work.rows.
+  void attend(std::span<LayerCache* const> caches, DecoderWorkspace& work,
+              ForwardContext& context) const;
   void feed_forward(DecoderWorkspace& work, ForwardContext& context) const;
   /// Loads the linears of group `index` of decoder_groups() anew.
   void load_group(const ModelSource& source, size_t index, const ModelOptions& options);

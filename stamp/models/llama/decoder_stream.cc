@@ -36,8 +36,9 @@ class DecoderStream : public LayerStream {
     DecoderWorkspace work{.rope = make_rope_table(frequencies_, 0, x.rows())};
     work.x = std::move(x);
     KvCache cache(1, config.kv_heads * config.head_dim, work.x.rows());
+    LayerCache* const layer_cache = &cache.layer(0);
     if (branch == 0)
-      layer_.value().attend(cache.layer(0), work, context);
+      layer_.value().attend({&layer_cache, 1}, work, context);
     else
       layer_.value().feed_forward(work, context);
     x = std::move(work.x);

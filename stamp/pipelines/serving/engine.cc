@@ -1,0 +1,89 @@
+#include "stamp/pipelines/serving/engine.h"
+
+#include <iterator>
+#include <utility>
+
+#include "stamp/core/error.h"
+#include "stamp/core/parallel.h"
+
+namespace stamp {
+
+Engine::Engine(const Model& model, ForwardContext context, const SchedulerOptions& options,
+               int64_t max_queue)
+    : most_requests_(options.max_sequences + max_queue) {
+  if (max_queue < 0) throw_argument("engine: expected max_queue >= 0, got {}", max_queue);
+  const BatchScheduler checked(model, {}, options);  // throws here, not in the thread
+  thread_ =
+      std::thread([this, &model, options, own = std::move(context), count = threads()]() mutable {
+        run(model, std::move(own), options, count);
+      });
+}
+
+Engine::~Engine() {
+  {
+    const std::lock_guard lock(guard_);
+    stop_ = cancel_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+int64_t Engine::load() const {
+  return static_cast<int64_t>(inbox_.size()) + stats_.waiting + stats_.running;
+}
+
+bool Engine::submit(std::vector<SequenceRequest> requests) {
+  {
+    const std::lock_guard lock(guard_);
+    if (stop_ || load() + static_cast<int64_t>(requests.size()) > most_requests_) return false;
+    std::move(requests.begin(), requests.end(), std::back_inserter(inbox_));
+  }
+  changed_.notify_all();
+  return true;
+}
+
+SchedulerStats Engine::stats() const {
+  const std::lock_guard lock(guard_);
+  SchedulerStats stats = stats_;
+  stats.waiting += static_cast<int64_t>(inbox_.size());
+  return stats;
+}
+
+bool Engine::idle() const {
+  const std::lock_guard lock(guard_);
+  return load() == 0;
+}
+
+void Engine::cancel_all() {
+  {
+    const std::lock_guard lock(guard_);
+    cancel_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Engine::run(const Model& model, ForwardContext context, const SchedulerOptions& options,
+                 int thread_count) {
+  set_threads(thread_count);  // OpenMP counts per thread
+  BatchScheduler scheduler(model, std::move(context), options);
+  bool busy = false;
+  while (true) {
+    bool cancel = false, stop = false;
+    {
+      std::unique_lock lock(guard_);
+      changed_.wait(lock, [&] { return busy || !inbox_.empty() || cancel_ || stop_; });
+      for (SequenceRequest& request : inbox_) scheduler.add(std::move(request));
+      inbox_.clear();
+      stats_ = scheduler.stats();
+      cancel = std::exchange(cancel_, false);
+      stop = stop_;
+    }
+    if (cancel) scheduler.cancel_all();
+    if (stop) return;
+    busy = scheduler.step();
+    const std::lock_guard lock(guard_);
+    stats_ = scheduler.stats();
+  }
+}
+
+}  // namespace stamp
