@@ -5,7 +5,7 @@ LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache
 
 .PHONY: help demo test test-python test-server wheel deb test-package test-arm asan tsan build bench peers deps check clean
 help:
-	@echo "make demo   install what is missing, build, compare recipes on the bundled model -> report.html"
+	@echo "make demo   install what is missing, build, compare recipes on the bundled models -> report.html, report-images.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-python  build the Python module, run its tests (needs pip)"
 	@echo "make test-server  run the server against the openai client and schemathesis (needs pip)"
@@ -30,9 +30,11 @@ build:
 	@cmake --build $(BUILD) -j $(JOBS)
 
 demo: deps build
-	@echo "== comparing recipes on the bundled model (simulated quantization)"
+	@echo "== comparing recipes on the bundled language model (simulated quantization)"
 	@$(BUILD)/stamp compare demo/llm --preset demo --out report.html
-	@echo "== open report.html in a browser"
+	@echo "== comparing recipes on the bundled image pipeline"
+	@$(BUILD)/stamp compare demo/image --preset demo --out report-images.html
+	@echo "== open report.html and report-images.html in a browser"
 
 test: deps build
 	@echo "== running all tests"

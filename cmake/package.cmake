@@ -50,5 +50,5 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # for programs that use the library
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "g++, cmake, pkg-config, libfmt-dev, nlohmann-json3-dev, libeigen3-dev, libdnnl-dev, \
-libssl-dev, libpng-dev, libjpeg-dev, libpcre2-dev, libutf8proc-dev, ocl-icd-opencl-dev, opencl-headers")
+libssl-dev, libpng-dev, libjpeg-dev, libpcre2-dev, libutf8proc-dev, libboost-dev, ocl-icd-opencl-dev, opencl-headers")
 include(CPack)

@@ -50,6 +50,23 @@ TEST(Image, DrawsWhatWasAskedFor) {
   EXPECT_LT(image_sqnr(images[0].pixels, images[1].pixels), 20);
 }
 
+TEST(Image, TheBundledPipelineSurvivesFourBits) {
+  ImageOptions options{.pipeline = fs::path(STAMP_SOURCE_DIR) / "demo/image",
+                       .prompts = {"red heart on a yellow background"},
+                       .steps = 8,
+                       .guidance = 3};
+  const PixelMap plain = draw(options)[0].pixels;
+  ASSERT_EQ(plain.height, 128);
+  ASSERT_EQ(plain.width, 128);
+  const int64_t corner = 0, middle = 64 * 128 + 64;
+  EXPECT_GT(plain.pixels(corner, 1), plain.pixels(corner, 2) + 0.4f);  // yellow: green, not blue
+  EXPECT_GT(plain.pixels(middle, 0), plain.pixels(middle, 1) + 0.4f);  // red: not green
+  options.recipe = load_recipe("image-w4a4-stamp");
+  const double sqnr = image_sqnr(plain, draw(options)[0].pixels);
+  EXPECT_GT(sqnr, 12);
+  EXPECT_LT(sqnr, 60);
+}
+
 TEST(Image, PreviewsComeEverySoManySteps) {
   ImageOptions options = small_options();
   options.prompts = {"a red ball", "ball"};
