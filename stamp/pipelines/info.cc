@@ -39,7 +39,8 @@ PartInfo part_info(const std::string& name, const std::string& architecture,
 /// The parts that model_index.json names as [library, class] and that have weights.
 std::vector<PartInfo> pipeline_parts(const ImageDirectory& directory) {
   std::vector<PartInfo> parts;
-  for (const auto& [name, value] : read_json(directory.part("model_index.json")).items()) {
+  const Json index = read_json(directory.part("model_index.json"));  // outlives its items()
+  for (const auto& [name, value] : index.items()) {
     const bool is_part = value.is_array() && value.size() == 2 && value[1].is_string();
     const bool is_encoder = name.starts_with("text_encoder");
     if (!is_part || !(is_encoder || name == "transformer" || name == "vae")) continue;
