@@ -15,8 +15,8 @@ class Tokenizer {
  public:
   /// Reads DIR/tokenizer.json, else DIR/spiece.model or DIR/tokenizer.model, else a CLIPTokenizer's
   /// DIR/vocab.json and DIR/merges.txt, and DIR/tokenizer_config.json if there is one; or the
-  /// vocabulary of a GGUF file. See tokenizer_file.h, sentencepiece_file.h and clip_vocabulary.h for
-  /// what is supported; everything else that changes ids is a std::runtime_error that names it.
+  /// vocabulary of a GGUF file. See tokenizer_file.h, sentencepiece_file.h and clip_vocabulary.h
+  /// for what is supported; everything else that changes ids is a std::runtime_error that names it.
   static Tokenizer load(const std::filesystem::path& model);
   /// The same from DIR/spiece.model or DIR/tokenizer.model even if there is a tokenizer.json.
   static Tokenizer load_sentencepiece(const std::filesystem::path& directory);
