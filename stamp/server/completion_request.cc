@@ -105,6 +105,8 @@ std::string read_content(const Json* content, const RequestFields& message) {
   if (!content) message.missing("content");
   if (content->is_string()) return content->get<std::string>();
   if (!content->is_array()) message.reject("content", "expected a string or a list of texts");
+  if (content->empty() || std::ssize(*content) > kMostContentParts)
+    message.reject("content", fmt::format("expected 1 to {} parts", kMostContentParts));
   std::string text;
   for (const Json& item : *content) {
     const RequestFields part(item, "content", {"type", "text"});

@@ -7,6 +7,8 @@
 
 namespace stamp {
 
+constexpr int64_t kMostContentParts = 64;  // of a message
+
 struct CompletionRequest {
   bool chat = false, stream = false, include_usage = false;
   std::vector<std::vector<int32_t>> prompts;

@@ -1,6 +1,7 @@
 #include "stamp/server/openapi.h"
 
 #include "stamp/core/version.h"
+#include "stamp/server/completion_request.h"
 
 namespace stamp {
 namespace {
@@ -66,7 +67,7 @@ Json chat_body(const ServedModel& model) {
   Json properties = common_properties(model);
   const Json part = object({{"type", one_of({"text"})}, {"text", text()}}, {"type", "text"});
   const Json message = object({{"role", one_of({"system", "developer", "user", "assistant"})},
-                               {"content", any_of({text(), list(part, 1, 64)})},
+                               {"content", any_of({text(), list(part, 1, kMostContentParts)})},
                                {"name", with_null(text())}},
                               {"role", "content"});
   properties["messages"] = list(message, 1, 4096);

@@ -299,6 +299,7 @@ TEST_F(ServerTest, RefusesWrongConversations) {
   EXPECT_EQ(code({{{"role", "king"}, {"content", "x"}}}), "messages[0].role");
   EXPECT_EQ(code({{{"content", "x"}}}), "messages[0].role");
   EXPECT_EQ(code({{{"role", "user"}, {"content", 5}}}), "messages[0].content");
+  EXPECT_EQ(code({{{"role", "user"}, {"content", Json::array()}}}), "messages[0].content");
   EXPECT_EQ(code({{{"role", "user"}, {"content", {{{"type", "image_url"}}}}}}), "content.type");
 }
 
