@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Tokens per second of concurrent requests to a running `stamp serve`, beside those of one.
 
-Usage: serve.py URL [--concurrent 1,4,16] [--tokens 64] [--prompt-tokens 128]
+Usage: serve.py URL [--concurrent 1,4,16] [--tokens 64] [--prompt-tokens 128] [--steady SECONDS --clients 64]
 
 Every request has a prompt of its own (random words), is greedy and streams. Printed are tokens per second of all requests
 together from the first token of the last one to start until the first one ends, so that prompts do not count, and the
-median seconds to the first token.
+median seconds to the first token. With --steady, so many clients send one request after the other for some seconds
+instead; printed are errors, answers of the slowest and the fastest client, and the server's peak memory as time goes on.
 """
 import argparse
 import json
@@ -50,14 +51,47 @@ def measure(url, model, options, count, seed):
     return tokens / (end - begin) if end > begin else float("nan"), first
 
 
+def peak_memory(url):
+    with urllib.request.urlopen(url + "/metrics") as answer:
+        return next(float(line.split()[1]) / 2**20 for line in answer.read().decode().splitlines()
+                    if line.startswith("stamp_peak_resident_bytes "))
+
+
+def steady(url, model, options):
+    end, answers, errors = time.perf_counter() + options.steady, [0] * options.clients, []
+
+    def client(number):
+        while time.perf_counter() < end:
+            results = []
+            try:
+                run_request(url, model, options, number * 10**6 + answers[number], results)
+                answers[number] += 1  # whole, or ended by the model
+            except Exception as error:  # counted, whatever it is
+                errors.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(options.clients)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        print(f"{max(0, end - time.perf_counter()):5.0f} s left, {sum(answers)} answers, {len(errors)} errors, "
+              f"peak memory {peak_memory(url):.0f} MiB", flush=True)
+        time.sleep(options.steady / 8)
+    print(f"{options.clients} clients, {sum(answers)} answers of up to {options.tokens} tokens, {len(errors)} errors "
+          f"{errors[:1]}; a client got {min(answers)} to {max(answers)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
     parser.add_argument("--concurrent", default="1,4,16")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--prompt-tokens", type=int, default=128)
+    parser.add_argument("--steady", type=float, help="seconds")
+    parser.add_argument("--clients", type=int, default=64)
     options = parser.parse_args()
     model = model_of(options.url)
+    if options.steady:
+        return steady(options.url, model, options)
     measure(options.url, model, options, 1, 0)  # warm
     single = None
     print("| requests at once | tokens/s | times one | seconds to the first token |\n|---|---|---|---|")
