@@ -46,13 +46,4 @@ std::vector<CommandText> describe_commands(const CLI::App& app) {
   return commands;
 }
 
-std::string escaped(const std::string& text, const std::string& special) {
-  std::string result;
-  for (const char c : text) {
-    if (special.find(c) != std::string::npos) result += '\\';
-    result += c;
-  }
-  return result;
-}
-
 }  // namespace stamp::cli

@@ -19,8 +19,6 @@ struct CommandText {
 
 /// All commands of `app` in their order, flags of option groups included.
 std::vector<CommandText> describe_commands(const CLI::App& app);
-/// Text with every character of `special` behind a backslash.
-std::string escaped(const std::string& text, const std::string& special);
 
 /// What completes the program's words in a shell: "bash", "zsh" or "fish". Throws
 /// std::invalid_argument for others.

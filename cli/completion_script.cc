@@ -14,6 +14,16 @@ std::string in_quotes(const std::string& text) {
   return result + "'";
 }
 
+/// Text with every character of `special` behind a backslash.
+std::string escaped(const std::string& text, const std::string& special) {
+  std::string result;
+  for (const char c : text) {
+    if (special.find(c) != std::string::npos) result += '\\';
+    result += c;
+  }
+  return result;
+}
+
 std::vector<std::string> names_of(const CommandText& command) {
   std::vector<std::string> names;
   for (const FlagText& flag : command.flags)

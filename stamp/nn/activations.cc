@@ -1,5 +1,8 @@
 #include "stamp/nn/activations.h"
 
+#include <cmath>
+#include <numbers>
+
 #include "stamp/core/error.h"
 #include "stamp/kernels/kernels.h"
 #include "stamp/nn/row_loop.h"
@@ -21,6 +24,19 @@ void silu(FloatView x) {
 void gelu(FloatView x) {
   for_each_row(x.rows, x.cols,
                [&](int64_t i) { kernels().gelu_mul(x.row(i), nullptr, x.row(i), x.cols); });
+}
+
+void exact_gelu(FloatView x) {
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
+    for (float& value : x.row_span(i))
+      value *= 0.5f * (1.0f + std::erf(value * (std::numbers::sqrt2_v<float> / 2)));
+  });
+}
+
+void quick_gelu(FloatView x) {
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
+    for (float& value : x.row_span(i)) value /= 1.0f + std::exp(-1.702f * value);
+  });
 }
 
 void gelu_multiply(FloatView gate, ConstFloatView up) {

@@ -54,18 +54,23 @@ std::vector<double> spread_means(std::vector<double> sums, int64_t groups, doubl
 
 }  // namespace
 
+void layer_norm_rows(ConstFloatView x, const ChannelAffine& affine, double eps, FloatView out) {
+  const auto cols = static_cast<size_t>(x.cols);
+  if (out.rows != x.rows || out.cols != x.cols || affine.weight.size() != cols ||
+      affine.bias.size() != cols)
+    throw_argument("layer norm: x [{}, {}], {} weights, {} biases, out [{}, {}] do not fit", x.rows,
+                   x.cols, affine.weight.size(), affine.bias.size(), out.rows, out.cols);
+  for_each_row(x.rows, x.cols, [&](int64_t i) {
+    kernels().layer_norm(x.row(i), affine.weight.data(), affine.bias.data(),
+                         static_cast<float>(eps), out.row(i), x.cols);
+  });
+}
+
 void modulated_layer_norm(ConstFloatView x, std::span<const float> scale,
                           std::span<const float> shift, double eps, FloatView out) {
-  const auto cols = static_cast<size_t>(x.cols);
-  if (out.rows != x.rows || out.cols != x.cols || scale.size() != cols || shift.size() != cols)
-    throw_argument("layer norm: x [{}, {}], {} scales, {} shifts, out [{}, {}] do not fit", x.rows,
-                   x.cols, scale.size(), shift.size(), out.rows, out.cols);
-  std::vector<float> factor(scale.begin(), scale.end());
-  for (float& value : factor) value += 1.0f;
-  for_each_row(x.rows, x.cols, [&](int64_t i) {
-    kernels().layer_norm(x.row(i), factor.data(), shift.data(), static_cast<float>(eps), out.row(i),
-                         x.cols);
-  });
+  ChannelAffine affine{{scale.begin(), scale.end()}, {shift.begin(), shift.end()}};
+  for (float& value : affine.weight) value += 1.0f;
+  layer_norm_rows(x, affine, eps, out);
 }
 
 ChannelAffine group_norm(const PixelMap& x, int64_t groups, const ChannelAffine& affine,

@@ -6,15 +6,18 @@
 
 namespace stamp {
 
+/// Learned scale and offset per channel.
+struct ChannelAffine {
+  std::vector<float> weight, bias;
+};
+/// out = (x - mean) / sqrt(variance + eps) * weight + bias, row by row; out may be x. Throws
+/// std::invalid_argument when shapes differ.
+void layer_norm_rows(ConstFloatView x, const ChannelAffine& affine, double eps, FloatView out);
 /// out = (x - mean) / sqrt(variance + eps) * (1 + scale) + shift, row by row; scale and shift have
 /// a value per column. out may be x. Throws std::invalid_argument when shapes differ.
 void modulated_layer_norm(ConstFloatView x, std::span<const float> scale,
                           std::span<const float> shift, double eps, FloatView out);
 
-/// Learned scale and offset per channel.
-struct ChannelAffine {
-  std::vector<float> weight, bias;
-};
 /// Group norm over all pixels of each of `groups` runs of channels, with its learned affine, comes
 /// down to x * weight + bias of the result. Throws std::invalid_argument when the channels are no
 /// multiple of the groups.

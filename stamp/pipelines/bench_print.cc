@@ -211,8 +211,7 @@ std::string to_text(const BenchResult& result, const BenchOptions& options) {
     const Spread share = share_of_peaks(linear);
     text += fmt::format(
         "linear {}x{}->{}, recipe {}: {:.0f} GOPS ({:.0f} to {:.0f}) = {:.1f} % of the peak "
-        "measured "
-        "after each run ({:.1f} to {:.1f})\n",
+        "measured after each run ({:.1f} to {:.1f})\n",
         linear.tokens, linear.in_dim, linear.out_dim, linear.recipe, gops.median, gops.low,
         gops.high, 100 * share.median, 100 * share.low, 100 * share.high);
   }

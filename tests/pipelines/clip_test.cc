@@ -9,6 +9,7 @@
 #include "stamp/pipelines/clip_score.h"
 #include "stamp/pipelines/image_compare.h"
 #include "stamp/pipelines/image_compare_cache.h"
+#include "tests/io/sample_picture.h"
 #include "tests/io/test_files.h"
 
 namespace stamp {
@@ -18,13 +19,6 @@ namespace fs = std::filesystem;
 
 const fs::path kOracles = fs::path(STAMP_SOURCE_DIR) / "tests/data/oracles";
 const fs::path kClip = kOracles / "clip/old_eos/ckpt";
-
-Picture sample(int64_t width, int64_t height) {
-  Picture picture{width, height, {}};
-  for (int64_t i = 0; i < width * height * 3; ++i)
-    picture.rgb.push_back(static_cast<uint8_t>(i * 37 % 256));
-  return picture;
-}
 
 TEST(Clip, FindsTheTokenThatStandsForTheText) {
   const std::vector<int32_t> ids = {7, 3, 9, 2, 9};
@@ -54,7 +48,7 @@ TEST(Clip, RefusesInputsThatDoNotFit) {
   EXPECT_THROW(vision.embed(PixelMap(28, 27, 3), context), std::invalid_argument);
   EXPECT_THROW(vision.embed(PixelMap(28, 28, 4), context), std::invalid_argument);
   const ClipScorer scorer(kClip, {"a", "b"});
-  EXPECT_THROW(scorer.score(std::vector<Picture>{sample(4, 4)}), std::invalid_argument);
+  EXPECT_THROW(scorer.score(std::vector<Picture>{sample_picture(4, 4)}), std::invalid_argument);
   EXPECT_THROW(scorer.score(std::vector<Picture>(2)), std::invalid_argument);
 }
 
@@ -64,7 +58,7 @@ TEST(Clip, CountsPromptsThatAreCut) {
   EXPECT_EQ(ClipScorer(kClip, {words}).cut_prompts(), 0);  // 40 with both markers
   const ClipScorer scorer(kClip, {"a", words + "a", words + "ball", "b"});
   EXPECT_EQ(scorer.cut_prompts(), 2);
-  const auto scores = scorer.score(std::vector<Picture>(4, sample(30, 40)));
+  const auto scores = scorer.score(std::vector<Picture>(4, sample_picture(30, 40)));
   EXPECT_EQ(scores[1].score, scores[2].score);  // of the first token alone
   EXPECT_NE(scores[0].score, scores[3].score);
 }

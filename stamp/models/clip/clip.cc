@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "stamp/nn/layer_norm.h"
 #include "stamp/nn/layers.h"
+#include "stamp/nn/normalization.h"
 
 namespace stamp {
 namespace {

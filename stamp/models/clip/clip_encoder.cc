@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "stamp/nn/activations.h"
 #include "stamp/nn/full_attention.h"
-#include "stamp/nn/gelu.h"
-#include "stamp/nn/layer_norm.h"
+#include "stamp/nn/normalization.h"
 
 namespace stamp {
 
