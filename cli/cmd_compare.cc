@@ -19,8 +19,7 @@ struct Flags {
   std::string preset;
   std::vector<std::string> bits;
   std::vector<int> weights = {16}, activations = {4}, kv = {16};
-  std::filesystem::path report, json_file;
-  bool json = false;
+  ResultFlags result;
 };
 
 // Sweeps instead of a grid: their own result and report.
@@ -34,11 +33,7 @@ void run_ablation_preset(CLI::App& app, const Flags& flags) {
   if (app.count("--feature") > 0) options.feature = o.features.front();
   if (app.count("--activations") > 0) options.bits = flags.activations.front();
   if (app.count("--windows") > 0) options.max_windows = o.max_windows;
-  const AblationReport report = run_ablations(options);
-  const Json json = to_json(report);
-  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(report));
-  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
-  print_result(flags.json, json, to_text(report));
+  publish_result(flags.result, run_ablations(options));
 }
 
 std::vector<BitSetting> bit_settings(const Flags& flags) {
@@ -76,15 +71,11 @@ void run_images(CLI::App& app, Flags& flags) {
   if (given("feature")) options.grid.features = flags.options.features;
   if (given("weights")) options.grid.weights = flags.weights;
   if (given("activations")) options.grid.activations = flags.activations;
-  if (!flags.report.empty()) options.pictures = kReportPictures;
+  if (!flags.result.report.empty()) options.pictures = kReportPictures;
   options.image.pipeline = flags.options.model;
   apply_preset(options, flags.preset, given);
   options.image.compute = usable_compute(options.image.compute);
-  const ImageComparison comparison = compare_images(options);
-  const Json json = to_json(comparison);
-  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(comparison));
-  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
-  print_result(flags.json, json, to_text(comparison));
+  publish_result(flags.result, compare_images(options));
 }
 
 void run(CLI::App& app, Flags& flags) {
@@ -99,14 +90,11 @@ void run(CLI::App& app, Flags& flags) {
   CompareOptions& options = flags.options;
   if (options.text.empty())
     throw_argument("compare: --text FILE is required without --preset demo");
-  if (!options.recipes.empty() && !flags.report.empty())
+  if (!options.recipes.empty() && !flags.result.report.empty())
     throw_argument("compare: --out draws the grid, not the recipes of --recipes; use --json-out");
-  const Comparison comparison = compare(options);
-  const Json json = to_json(comparison);
-  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(comparison));
-  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
-  print_result(flags.json, json, to_text(comparison));
-  if (!flags.report.empty() && !flags.json) fmt::print("report: {}\n", flags.report.string());
+  publish_result(flags.result, compare(options));
+  if (!flags.result.report.empty() && !flags.result.json && is_first_process())
+    fmt::print("report: {}\n", flags.result.report.string());
 }
 
 }  // namespace
@@ -131,9 +119,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   app.add_option("--weights", flags->weights, "weight widths")->delimiter(',');
   app.add_option("--activations", flags->activations, "activation widths")->delimiter(',');
   app.add_option("--kv", flags->kv, "K/V widths")->delimiter(',');
-  app.add_option("--out", flags->report, "write a self-contained HTML report");
-  app.add_option("--json-out", flags->json_file, "also write the JSON to a file");
-  app.add_flag("--json", flags->json, "print JSON");
+  add_result_flags(app, flags->result, "write a self-contained HTML report");
   auto* image = app.add_option_group("image pipelines");
   add_image_flags(*image, flags->image);
   image

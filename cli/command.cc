@@ -44,7 +44,14 @@ Compute usable_compute(Compute wanted) {
   return wanted;
 }
 
+void add_result_flags(CLI::App& app, ResultFlags& flags, const std::string& report_help) {
+  app.add_option("--out", flags.report, report_help);
+  app.add_option("--json-out", flags.json_file, "also write the JSON to a file");
+  app.add_flag("--json", flags.json, "print JSON");
+}
+
 void print_result(bool as_json, const Json& json, std::string_view text) {
+  if (!is_first_process()) return;
   if (as_json)
     fmt::print("{}\n", json.dump(2));
   else

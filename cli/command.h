@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "stamp/core/communicator.h"
 #include "stamp/io/json.h"
 #include "stamp/nn/linear.h"
 
@@ -38,5 +39,22 @@ void add_execution(CLI::App& app, Execution& execution);
 Compute usable_compute(Compute wanted);
 /// Prints `json` when `as_json`, else `text`.
 void print_result(bool as_json, const Json& json, std::string_view text);
+
+/// Where a command that draws a report leaves its result.
+struct ResultFlags {
+  std::filesystem::path report, json_file;
+  bool json = false;
+};
+/// --out, described by `report_help`, --json-out and --json.
+void add_result_flags(CLI::App& app, ResultFlags& flags, const std::string& report_help);
+/// Writes the files that were asked for, then prints. Of several processes the first one does.
+template <class Result>
+void publish_result(const ResultFlags& flags, const Result& result) {
+  if (!is_first_process()) return;
+  const Json json = to_json(result);
+  if (!flags.report.empty()) write_file_atomically(flags.report, to_html(result));
+  if (!flags.json_file.empty()) write_file_atomically(flags.json_file, json.dump(2) + "\n");
+  print_result(flags.json, json, to_text(result));
+}
 
 }  // namespace stamp::cli

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <thread>
 
 #include "command.h"
+#include "stamp/core/error.h"
 #include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 
@@ -15,23 +17,24 @@ struct Command {
   const char* name;
   const char* help;
   void (*add)(CLI::App&, int&);
+  bool shares_work = false;  // among the processes that mpirun starts
 };
 
 constexpr std::array kCommands = {
     Command{"compare", "measure a grid of recipes at equal bits: table, JSON, HTML report",
-            stamp::cli::add_compare},
+            stamp::cli::add_compare, true},
     Command{"eval", "perplexity, KL divergence and SQNR of one recipe on a text",
-            stamp::cli::add_eval},
-    Command{"generate", "continue a prompt", stamp::cli::add_generate},
+            stamp::cli::add_eval, true},
+    Command{"generate", "continue a prompt", stamp::cli::add_generate, true},
     Command{"chat", "converse with a model that has a chat template", stamp::cli::add_chat},
     Command{"serve", "answer requests over HTTP, as OpenAI's API does", stamp::cli::add_serve},
     Command{"image", "draw pictures for prompts with a diffusion transformer",
             stamp::cli::add_image},
     Command{"quantize", "store a model's weights in the codes of a recipe",
-            stamp::cli::add_quantize},
+            stamp::cli::add_quantize, true},
     Command{"bench", "time the prefill of a model", stamp::cli::add_bench},
     Command{"sensitivity", "what quantizing each tensor alone does to a model",
-            stamp::cli::add_sensitivity},
+            stamp::cli::add_sensitivity, true},
     Command{"tune", "search for the recipe that loses least at a given width",
             stamp::cli::add_tune},
     Command{"info", "what a model directory holds", stamp::cli::add_info},
@@ -45,10 +48,29 @@ constexpr std::array kCommands = {
 
 constexpr int kFailed = 1, kUsage = 2;
 
-bool is_unknown_command(std::string_view word) {
-  return !word.starts_with('-') &&
-         std::none_of(kCommands.begin(), kCommands.end(),
-                      [&](const Command& command) { return command.name == word; });
+const Command* find_command(std::string_view word) {
+  const auto found = std::find_if(kCommands.begin(), kCommands.end(),
+                                  [&](const Command& command) { return command.name == word; });
+  return found == kCommands.end() ? nullptr : &*found;
+}
+
+void join_job(const Command& command) {
+  if (stamp::launched_processes() == 1) return;
+  if (!command.shares_work)
+    stamp::throw_argument("{}: runs as one process; mpirun started {}", command.name,
+                          stamp::launched_processes());
+  stamp::join_processes();
+}
+
+/// Others wait for a process that fails, so that it ends the job. Mostly all fail alike: then the
+/// first one speaks.
+int report(int exit_code, const char* message) {
+  stamp::Communicator& processes = stamp::communicator();
+  if (processes.rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(2));
+  fmt::print(stderr, "stamp: {}\n", message);
+  std::fflush(stderr);
+  if (processes.size() > 1) processes.abort(exit_code);
+  return exit_code;
 }
 
 }  // namespace
@@ -63,21 +85,21 @@ int main(int argc, char** argv) {
     command.add(*sub, exit_code);
     stamp::cli::add_threads(*sub);
   }
-  if (argc > 1 && is_unknown_command(argv[1])) {
+  const Command* const command = argc > 1 ? find_command(argv[1]) : nullptr;
+  if (argc > 1 && argv[1][0] != '-' && command == nullptr) {
     fmt::print(stderr, "stamp: unknown command '{}'; 'stamp --help' lists them\n", argv[1]);
     return kUsage;
   }
   stamp::catch_interrupts();
   try {
+    if (command != nullptr) join_job(*command);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   } catch (const std::invalid_argument& error) {
-    fmt::print(stderr, "stamp: {}\n", error.what());
-    return kUsage;
+    return report(kUsage, error.what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "stamp: {}\n", error.what());
-    return kFailed;
+    return report(kFailed, error.what());
   }
   return exit_code;
 }

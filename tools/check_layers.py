@@ -10,6 +10,7 @@ from pathlib import Path
 # What each layer may include besides itself: whole layers, or single headers.
 ALLOWED = {
     "core": [],
+    "mpi": ["core"],
     "kernels": ["core"],
     "io": ["core"],
     "quant": ["core", "kernels", "io/json.h"],

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build pkg-config python3 python3-dev python3-venv
   libfmt-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libeigen3-dev libdnnl-dev libssl-dev
-  libpng-dev libjpeg-dev libboost-dev
+  libpng-dev libjpeg-dev libboost-dev libopenmpi-dev openmpi-bin
   ocl-icd-opencl-dev opencl-headers  # what the CMake files of libdnnl-dev ask for
   libgtest-dev libbenchmark-dev clang-format
 )

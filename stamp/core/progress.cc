@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "stamp/core/communicator.h"
+
 namespace stamp {
 namespace {
 
@@ -75,6 +77,7 @@ void Progress::advance(int64_t count) {
   done_ += count;
   const auto now = Clock::now();
   if (now - start_ < std::chrono::seconds(2) && !progress_listener()) return;
+  if (!is_first_process()) return;
   if (now - drawn_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10)))
     return;
   drawn_ = now;

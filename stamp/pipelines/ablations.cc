@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
@@ -140,17 +141,17 @@ AblationReport run_ablations(const AblationOptions& options) {
     for (AblationSeries& series : ablation.series) {
       std::vector<AblationPoint> measured;
       for (AblationPoint& point : series.points) {
-        if (interrupted()) break;
+        if (job_interrupted()) break;
         ablation.timed
             ? runner.time(point)
             : runner.score(point, fmt::format("{}: {}, {}", ablation.id, series.name, point.label));
-        if (!interrupted()) measured.push_back(std::move(point));
+        if (!job_interrupted()) measured.push_back(std::move(point));
       }
       series.points = std::move(measured);
     }
     report.ablations.push_back(std::move(ablation));
   }
-  report.partial = interrupted();
+  report.partial = job_interrupted();
   report.perplexity_reference = runner.perplexity_reference;
   report.machine = machine_description();
   report.model_name = std::filesystem::weakly_canonical(options.model).filename().string();

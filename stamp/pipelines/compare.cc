@@ -5,10 +5,10 @@
 #include <cmath>
 #include <limits>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
-#include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
@@ -123,7 +123,7 @@ Comparison compare(const CompareOptions& options) {
   result.causal_run = common_causal_run(rows, options.context);
   ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
   for (size_t i = 0; i < rows.size() && !result.partial; ++i) {
-    if (interrupted()) {
+    if (job_interrupted()) {
       result.partial = true;
       break;
     }

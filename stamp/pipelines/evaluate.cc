@@ -3,9 +3,9 @@
 #include <chrono>
 #include <cmath>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
-#include "stamp/core/progress.h"
 #include "stamp/io/model_files.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
@@ -144,7 +144,7 @@ Evaluation evaluate(const EvaluateOptions& options) {
   result.simulated = model->simulated();
 
   result.causal_run = transform_run(options.recipe, options.context);
-  if (result.causal_run > 1 && options.causal_positions > 0 && !interrupted()) {
+  if (result.causal_run > 1 && options.causal_positions > 0 && !job_interrupted()) {
     const auto shifted = causal_windows(ids, tokenizer.bos_id(), options, result.causal_run);
     if (shifted.empty()) {
       result.notes.push_back(

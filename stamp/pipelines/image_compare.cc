@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "stamp/core/bytes.h"
+#include "stamp/core/communicator.h"
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
@@ -72,6 +74,44 @@ std::optional<ClipScorer> make_scorer(const ImageCompareOptions& options) {
   return ClipScorer(options.clip, options.image.prompts);
 }
 
+std::string to_bytes(const PixelMap& map) {
+  ByteWriter bytes;
+  bytes.put(map.height);
+  bytes.put(map.width);
+  bytes.put(map.channels());
+  bytes.put_all(std::span<const float>(map.pixels.data(), static_cast<size_t>(map.pixels.size())));
+  return bytes.take();
+}
+
+PixelMap to_map(const std::string& text) {
+  ByteReader bytes(text);
+  const auto height = bytes.get<int64_t>(), width = bytes.get<int64_t>();
+  PixelMap map(height, width, bytes.get<int64_t>());
+  const auto values = bytes.get_all<std::vector<float>>();
+  std::copy(values.begin(), values.end(), map.pixels.data());
+  return map;
+}
+
+/// What `item` gives for every prompt, one at a time in each process, whose threads work inside it.
+template <class Item>
+std::vector<std::string> share_prompts(size_t count, Item&& item) {
+  std::vector<std::string> all;
+  while (all.size() < count) {
+    const size_t first = all.size();
+    const size_t size = std::min(count - first, static_cast<size_t>(communicator().size()));
+    for (std::string& bytes : share_items(static_cast<int64_t>(size), [&](int64_t i) {
+           return item(first + static_cast<size_t>(i));
+         }))
+      all.push_back(std::move(bytes));
+  }
+  return all;
+}
+
+bool is_own_prompt(size_t prompt) {
+  const Communicator& processes = communicator();
+  return static_cast<int>(prompt % static_cast<size_t>(processes.size())) == processes.rank();
+}
+
 class Comparer {
  public:
   explicit Comparer(const ImageCompareOptions& options)
@@ -95,7 +135,7 @@ class Comparer {
 
   /// The middle layer's input half-way through the first image; nothing without a trajectory.
   ImageSitePicture site_picture() const {
-    if (reference_.trajectories.empty()) return {};
+    if (reference_.trajectories.empty() || !is_own_prompt(0)) return {};
     const auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
     SiteRecorder recorder(fmt::format("blocks.{}.attn1_in", model->config().layers / 2));
     ForwardContext context{.compute = options_.image.compute};
@@ -116,10 +156,10 @@ class Comparer {
     reference_.prompts = encode_prompts(options_.image, plan_);
     auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
     const auto teachers = static_cast<size_t>(std::max<int64_t>(0, options_.teacher_prompts));
+    reference_.trajectories.resize(std::min(teachers, options_.image.prompts.size()));
     const auto start = Clock::now();
     reference_.latents = draw(*model, "reference", [&](size_t prompt, DenoiseOptions& run) {
-      if (prompt >= teachers) return;
-      reference_.trajectories.emplace_back();
+      if (prompt >= reference_.trajectories.size()) return;
       run.before_step = [&, prompt](size_t, const PixelMap& prediction, const PixelMap& latents) {
         reference_.trajectories[prompt].latents.push_back(latents);
         reference_.trajectories[prompt].predictions.push_back(prediction);
@@ -132,7 +172,7 @@ class Comparer {
   }
 
   void measure(ImageCompareRow& row) {
-    if (cache_.find(row)) return;
+    if (find(row)) return;
     const ImageCalibration calibration = calibrator_.make(row.recipe);
     auto model = open_transformer(options_.image, plan_, row.recipe, &calibration);
     const BitCount bits = model->activation_bits(plan_.latent_height, plan_.latent_width);
@@ -155,10 +195,17 @@ class Comparer {
     }
     row.clip = clip_scores(images);
     row.pictures = to_pictures(images, options_.pictures);
-    cache_.keep(row);
+    if (is_first_process()) cache_.keep(row);
   }
 
  private:
+  /// The first process looks for all: others may see the folder later, or not at all.
+  bool find(ImageCompareRow& row) const {
+    float found = is_first_process() && cache_.find(row) ? 1 : 0;
+    communicator().maximum({&found, 1});
+    return found > 0;
+  }
+
   double per_step(double seconds) const {
     const auto steps = options_.image.steps * static_cast<int64_t>(options_.image.prompts.size());
     return seconds / static_cast<double>(steps);
@@ -171,26 +218,32 @@ class Comparer {
     ForwardContext context{.compute = o.compute};
     const PreparedPrompts prompts = prepare_prompts(model, o, plan_, reference_.prompts, context);
     Progress progress(label, static_cast<int64_t>(o.prompts.size()) * o.steps, "steps");
-    std::vector<PixelMap> latents;
-    for (size_t i = 0; i < o.prompts.size(); ++i) {
+    const auto drawn = share_prompts(o.prompts.size(), [&](size_t i) {
       DenoiseOptions run{.steps = o.steps};
-      run.on_step = [&](size_t, const PixelMap&, const PixelMap&) { progress.advance(1); };
+      run.on_step = [&](size_t, const PixelMap&, const PixelMap&) {
+        progress.advance(communicator().size());
+      };
       prepare(i, run);
-      latents.push_back(denoise(model, scheduler_, noise_of(o, plan_, i),
-                                prompts.condition(i, o.guidance), run, context));
-    }
-    return latents;
+      return to_bytes(denoise(model, scheduler_, noise_of(o, plan_, i),
+                              prompts.condition(i, o.guidance), run, context));
+    });
+    return to_maps(drawn);
+  }
+
+  static std::vector<PixelMap> to_maps(const std::vector<std::string>& items) {
+    std::vector<PixelMap> maps;
+    for (const std::string& bytes : items) maps.push_back(to_map(bytes));
+    return maps;
   }
 
   std::vector<PixelMap> decode(const std::vector<PixelMap>& latents) const {
     const auto autoencoder = open_autoencoder(plan_.directory.part("vae"));
     ForwardContext context{.compute = options_.image.compute};
-    std::vector<PixelMap> images;
-    for (const PixelMap& map : latents)
-      images.push_back(clamped(options_.image.tile > 0
-                                   ? decode_tiled(*autoencoder, map, options_.image.tile, context)
-                                   : decode_latents(*autoencoder, map, context)));
-    return images;
+    return to_maps(share_prompts(latents.size(), [&](size_t i) {
+      const int64_t tile = options_.image.tile;
+      return to_bytes(clamped(tile > 0 ? decode_tiled(*autoencoder, latents[i], tile, context)
+                                       : decode_latents(*autoencoder, latents[i], context)));
+    }));
   }
 
   /// SQNR of the prediction at every step of the reference's own way, and of every linear on the
@@ -201,18 +254,27 @@ class Comparer {
     ForwardContext context{.compute = o.compute};
     const PreparedPrompts prompts = prepare_prompts(model, o, plan_, reference_.prompts, context);
     const Schedule schedule = make_schedule(scheduler_, o.steps);
-    std::vector<double> sqnr(reference_.trajectories.empty() ? 0 : schedule.timesteps.size());
-    for (size_t i = 0; i < reference_.trajectories.size(); ++i) {
+    const size_t steps = schedule.timesteps.size(), count = reference_.trajectories.size();
+    const auto followed = share_prompts(count, [&](size_t i) {
       const Trajectory& trajectory = reference_.trajectories[i];
-      for (size_t step = 0; step < sqnr.size(); ++step) {
+      std::vector<double> sqnr;
+      for (size_t step = 0; step < steps; ++step) {
         if (interrupted()) throw_runtime("interrupted");
         context.observer = i == 0 && step % kLinearSteps == 0 ? &errors : nullptr;
         const PixelMap got = guided_prediction(model, trajectory.latents[step],
                                                static_cast<double>(schedule.timesteps[step]),
                                                prompts.condition(i, o.guidance), context);
-        sqnr[step] += image_sqnr(trajectory.predictions[step], got) /
-                      static_cast<double>(reference_.trajectories.size());
+        sqnr.push_back(image_sqnr(trajectory.predictions[step], got));
       }
+      ByteWriter bytes;
+      bytes.put_all(std::span<const double>(sqnr));
+      return bytes.take();
+    });
+    std::vector<double> sqnr(count == 0 ? 0 : steps);
+    for (const std::string& bytes : followed) {
+      const auto own = ByteReader(bytes).get_all<std::vector<double>>();
+      for (size_t step = 0; step < steps; ++step)
+        sqnr[step] += own[step] / static_cast<double>(count);
     }
     row.step_sqnr = std::move(sqnr);
     for (const auto& [name, error] : errors.linears) row.layer_sqnr[name] = error.db();
@@ -282,7 +344,7 @@ ImageComparison compare_images(const ImageCompareOptions& options) {
     try {
       comparer.measure(row);
     } catch (const std::runtime_error&) {
-      if (!interrupted()) throw;
+      if (!interrupted() || communicator().size() > 1) throw;  // others wait for this one
       result.partial = true;
       break;
     }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <optional>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
 #include "stamp/core/version.h"
@@ -92,7 +93,7 @@ Calibration calibration_of(const QuantizeOptions& options,
   if (!options.recipe.needs_calibration()) return {};
   const fs::path file = work.content() / kCalibrationFile;
   if (!work.is_finished(kCalibrationFile)) {
-    write_calibration(file, measure(options, source, work));
+    if (is_first_process()) write_calibration(file, measure(options, source, work));
     work.finish(kCalibrationFile);
     for (const auto& [name, tensor] : source->weights().tensors())
       drop_mapped_pages(tensor.data, tensor.bytes());
@@ -138,17 +139,28 @@ class ShardCodes {
   std::optional<LayerQuantizer> quantizer_;
 };
 
+/// Shards are written in turns, one by each process. Codes that depend on a text are made by every
+/// process: each layer needs those before it.
 void write_shards(const OutputPlan& plan, ShardCodes& codes, WorkDirectory& work) {
   int64_t bytes = 0;
   for (const OutputShard& shard : plan.shards)
     if (!work.is_finished(shard.file)) bytes += shard.source_bytes();
-  ByteProgress progress(bytes);
+  const Communicator& processes = communicator();
+  ByteProgress progress(bytes / processes.size());
+  std::vector<std::string> turn;
+  const auto finish = [&] {
+    communicator().gather("");  // all have written
+    for (const std::string& file : turn) work.finish(file);
+    turn.clear();
+  };
   for (const OutputShard& shard : plan.shards) {
     const WeightCodes own = codes.next(shard);
     if (work.is_finished(shard.file)) continue;
-    write_shard(shard, work.content(), progress, own);
-    work.finish(shard.file);
+    if (std::ssize(turn) == processes.rank()) write_shard(shard, work.content(), progress, own);
+    turn.push_back(shard.file);
+    if (std::ssize(turn) == processes.size()) finish();
   }
+  finish();
 }
 
 void build(const QuantizeOptions& options, std::shared_ptr<const ModelSource> source,

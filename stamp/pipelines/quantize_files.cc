@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/version.h"
 #include "stamp/io/gguf.h"
 #include "stamp/io/model_files.h"
@@ -106,7 +107,7 @@ std::vector<Companion> companion_files(const std::filesystem::path& model) {
 void write_small_files(const ModelSource& source, const Recipe& recipe, const OutputPlan& plan,
                        WorkDirectory& work) {
   const auto write = [&](const std::string& file, const std::string& content) {
-    write_file_atomically(work.content() / file, content);
+    if (is_first_process()) write_file_atomically(work.content() / file, content);
     work.finish(file);
   };
   const auto write_json = [&](const std::string& file, const Json& json) {
@@ -121,8 +122,9 @@ void write_small_files(const ModelSource& source, const Recipe& recipe, const Ou
   }
   write_json("recipe.json", to_json(recipe));
   write_json("config.json", quantized_config(source, recipe, plan));
-  write_file_atomically(work.content() / "manifest.json",
-                        manifest_of(source, recipe, work).dump(1) + "\n");
+  if (is_first_process())
+    write_file_atomically(work.content() / "manifest.json",
+                          manifest_of(source, recipe, work).dump(1) + "\n");
 }
 
 }  // namespace stamp

@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <numeric>
 
+#include "stamp/core/bytes.h"
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
@@ -77,6 +79,31 @@ struct WindowResult {
   Sqnr hidden;
   LinearErrors errors;
 };
+
+/// For other processes, whose machines are alike.
+std::string to_bytes(const WindowResult& result) {
+  ByteWriter bytes;
+  bytes.put_all(std::span<const TokenScore>(result.scores));
+  bytes.put(result.hidden);
+  bytes.put(result.errors.size());
+  for (const auto& [linear, sqnr] : result.errors) {
+    bytes.put_all(std::span<const char>(linear));
+    bytes.put(sqnr);
+  }
+  return bytes.take();
+}
+
+WindowResult from_bytes(std::string_view text) {
+  ByteReader bytes(text);
+  WindowResult result{.scores = bytes.get_all<std::vector<TokenScore>>(),
+                      .hidden = bytes.get<Sqnr>()};
+  result.errors.resize(bytes.get<size_t>());
+  for (auto& [linear, sqnr] : result.errors) {
+    linear = bytes.get_all<std::string>();
+    sqnr = bytes.get<Sqnr>();
+  }
+  return result;
+}
 
 WindowResult score_window(const Model& model, ReferenceCache& reference, size_t index,
                           const std::vector<int32_t>& window, const ScoreOptions& options) {
@@ -166,18 +193,17 @@ ScoreResult score_windows(const Model& model, ReferenceCache& reference,
   ScoreResult result;
   const auto count =
       options.last_window > 0 ? options.last_window : static_cast<int64_t>(windows.size());
-  const int64_t batch = windows_at_once(model.config());
+  const int64_t batch = windows_at_once(model.config()) * communicator().size();
   Progress progress(options.label,
                     (count - options.first_window) * static_cast<int64_t>(windows.front().size()),
                     "tokens");
-  for (int64_t first = options.first_window; first < count && !interrupted(); first += batch) {
-    std::vector<WindowResult> finished(static_cast<size_t>(std::min(batch, count - first)));
-    parallel_for(static_cast<int64_t>(finished.size()), [&](int64_t i) {
+  for (int64_t first = options.first_window; first < count && !job_interrupted(); first += batch) {
+    const auto finished = share_items(std::min(batch, count - first), [&](int64_t i) {
       const auto index = static_cast<size_t>(first + i);
-      finished[static_cast<size_t>(i)] =
-          score_window(model, reference, index, windows[index], options);
+      return to_bytes(score_window(model, reference, index, windows[index], options));
     });
-    for (const WindowResult& window : finished) {
+    for (const std::string& bytes : finished) {
+      const WindowResult window = from_bytes(bytes);
       all.begin_window();
       causal.begin_window();
       for (size_t t = 0; t < window.scores.size(); ++t) {

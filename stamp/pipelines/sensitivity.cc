@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
-#include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 #include "stamp/nn/site_statistics.h"
 #include "stamp/pipelines/calibrate.h"
@@ -75,7 +75,7 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
   for (size_t i = 0; i < parts.size() && !result.partial; ++i) {
     const ScoreResult scored =
         score(parts[i].recipe, fmt::format("{}/{} {}", i + 1, parts.size(), parts[i].recipe.name));
-    result.partial = scored.partial || interrupted();
+    result.partial = scored.partial || job_interrupted();
     if (scored.partial) break;  // over fewer windows it would not be comparable
     result.rows.push_back(row_of(parts[i], scored.all));
     result.rows.back().bits = bits_of(parts[i], calibration, options.context);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "stamp/core/bytes.h"
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
@@ -98,24 +100,28 @@ double standard_error(double share, int64_t count) {
 TaskScore score_task(const Task& task, const Model& model, const Model& reference,
                      const Tokenizer& tokenizer, int64_t limit, bool& partial) {
   const auto all = static_cast<int64_t>(task.items.size());
-  const int64_t count = limit > 0 ? std::min(limit, all) : all, batch = threads();
+  const int64_t count = limit > 0 ? std::min(limit, all) : all;
+  const int64_t batch = int64_t{threads()} * communicator().size();
   TaskScore score{.name = task.name, .layout = task.layout};
   Progress progress(task.name, count, "questions");
-  for (int64_t first = 0; first < count && !(partial = interrupted()); first += batch) {
+  for (int64_t first = 0; first < count && !(partial = job_interrupted()); first += batch) {
     const int64_t size = std::min(batch, count - first);
-    std::vector<Answers> mine(static_cast<size_t>(size)), theirs = mine;
-    parallel_for(size, [&](int64_t i) {
+    const auto answered = share_items(size, [&](int64_t i) {
       const TaskItem& item = task.items[static_cast<size_t>(first + i)];
-      mine[static_cast<size_t>(i)] = answers_of(model, tokenizer, task, item);
-      theirs[static_cast<size_t>(i)] = answers_of(reference, tokenizer, task, item);
+      ByteWriter bytes;
+      bytes.put(answers_of(model, tokenizer, task, item));
+      bytes.put(answers_of(reference, tokenizer, task, item));
+      return bytes.take();
     });
-    for (size_t i = 0; i < mine.size(); ++i) {
+    for (size_t i = 0; i < answered.size(); ++i) {
+      ByteReader bytes(answered[i]);
+      const auto mine = bytes.get<Answers>(), theirs = bytes.get<Answers>();
       const int64_t answer = task.items[static_cast<size_t>(first) + i].answer;
-      score.accuracy += mine[i].likeliest == answer;
-      score.normalised += mine[i].normalised == answer;
-      score.reference_accuracy += theirs[i].likeliest == answer;
-      score.reference_normalised += theirs[i].normalised == answer;
-      score.agreement += mine[i].likeliest == theirs[i].likeliest;
+      score.accuracy += mine.likeliest == answer;
+      score.normalised += mine.normalised == answer;
+      score.reference_accuracy += theirs.likeliest == answer;
+      score.reference_normalised += theirs.normalised == answer;
+      score.agreement += mine.likeliest == theirs.likeliest;
       ++score.items;
     }
     progress.advance(size);

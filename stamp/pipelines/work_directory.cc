@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <sys/file.h>
 
+#include "stamp/core/bytes.h"
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/io/sha256.h"
 
@@ -47,11 +49,16 @@ WorkDirectory::WorkDirectory(fs::path out, const Json& identity, const std::stri
       folder_(with_suffix(out_, ".partial")),
       content_(folder_ / "content"),
       journal_(folder_ / "journal.json"),
-      lock_(lock_folder(folder_)),
       identity_(identity),
       command_(command) {
+  if (is_first_process()) begin();
+  share();
+}
+
+void WorkDirectory::begin() {
+  lock_.emplace(lock_folder(folder_));
   if (fs::exists(journal_)) {
-    read_journal(identity);
+    read_journal(identity_);
     if (!fs::exists(content_)) {
       published_ = true;
       return;
@@ -60,6 +67,27 @@ WorkDirectory::WorkDirectory(fs::path out, const Json& identity, const std::stri
   make_folder(content_);
   keep_finished_files();
   write_journal();
+}
+
+void WorkDirectory::share() {
+  ByteWriter own;
+  own.put(published_);
+  own.put_all(std::span<const char>(command_));
+  for (const auto& [file, entry] : files_) {
+    own.put_all(std::span<const char>(file));
+    own.put(entry.bytes);
+    own.put_all(std::span<const char>(entry.sha256));
+  }
+  const std::vector<std::string> all = communicator().gather(own.take());
+  ByteReader first(all.front());
+  published_ = first.get<bool>();
+  command_ = first.get_all<std::string>();
+  files_.clear();
+  while (!first.at_end()) {
+    FinishedFile& file = files_[first.get_all<std::string>()];
+    file.bytes = first.get<int64_t>();
+    file.sha256 = first.get_all<std::string>();
+  }
 }
 
 void WorkDirectory::read_journal(const Json& identity) {
@@ -113,11 +141,15 @@ int64_t WorkDirectory::finished_bytes() const {
 
 void WorkDirectory::finish(const std::string& file) {
   const fs::path path = content_ / file;
-  files_[file] = {static_cast<int64_t>(fs::file_size(path)), sha256_file(path)};
-  write_journal();
+  if (is_first_process()) {
+    files_[file] = {static_cast<int64_t>(fs::file_size(path)), sha256_file(path)};
+    write_journal();
+  }
+  share();
 }
 
 void WorkDirectory::publish(bool replace) {
+  if (!is_first_process()) return;
   const fs::path replaced = folder_ / "replaced";
   if (!published_) {
     if (replace && fs::exists(out_)) rename_folder(out_, replaced);

@@ -2,6 +2,7 @@
 // A folder that grows beside its final name and survives any interruption.
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "stamp/io/file_descriptor.h"
@@ -15,7 +16,8 @@ struct FinishedFile {
 };
 
 /// OUT.partial: `content/` becomes OUT, `journal.json` says which of its files are finished. One
-/// process at a time.
+/// job at a time; the processes of a job (communicator()) see the same folder and make the same
+/// calls, of which the first does the work.
 class WorkDirectory {
  public:
   /// Creates or continues OUT.partial. `identity` is an object that describes what the content
@@ -38,12 +40,15 @@ class WorkDirectory {
   void publish(bool replace);
 
  private:
+  void begin();
+  /// Tells the other processes what the first one knows.
+  void share();
   void read_journal(const Json& identity);
   void write_journal() const;
   void keep_finished_files();
 
   std::filesystem::path out_, folder_, content_, journal_;
-  FileDescriptor lock_;
+  std::optional<FileDescriptor> lock_;  // of the first process
   Json identity_;
   std::string command_;
   std::map<std::string, FinishedFile> files_;

@@ -1,0 +1,11 @@
+# Several processes: a module that the program loads when mpirun started it, so that nothing else depends on MPI.
+find_package(MPI COMPONENTS CXX)
+if(NOT MPI_CXX_FOUND)
+  message(STATUS "MPI: not found; the program will run as one process only (install libopenmpi-dev)")
+  return()
+endif()
+add_library(stamp_mpi MODULE stamp/mpi/communicator.cc)
+set_target_properties(stamp_mpi PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hidden)
+target_include_directories(stamp_mpi PRIVATE ${CMAKE_SOURCE_DIR})
+target_link_libraries(stamp_mpi PRIVATE MPI::MPI_CXX fmt::fmt)
+install(TARGETS stamp_mpi LIBRARY DESTINATION lib/stamp)
