@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/text/stream_decoder.h"
 #include "text_model.h"
@@ -26,7 +27,7 @@ void run(const CLI::App& app, Flags& flags) {
   StreamDecoder decoder(text.tokenizer);
   const auto start = std::chrono::steady_clock::now();
   const auto print_token = [&](int32_t id) {
-    if (flags.json) return true;
+    if (flags.json || !is_first_process()) return true;
     fmt::print("{}", decoder.push(id));
     std::fflush(stdout);
     return true;
@@ -35,6 +36,7 @@ void run(const CLI::App& app, Flags& flags) {
       generate_ids(*text.model, prompt, flags.text.generate, text.context, print_token);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!is_first_process()) return;
   if (flags.json) {
     fmt::print("{}\n", Json{{"prompt_ids", prompt},
                             {"ids", ids},

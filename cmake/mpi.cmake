@@ -9,3 +9,11 @@ set_target_properties(stamp_mpi PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hidde
 target_include_directories(stamp_mpi PRIVATE ${CMAKE_SOURCE_DIR})
 target_link_libraries(stamp_mpi PRIVATE MPI::MPI_CXX fmt::fmt)
 install(TARGETS stamp_mpi LIBRARY DESTINATION lib/stamp)
+if(STAMP_TESTS)
+  add_executable(check_split tests/processes/check_split.cc)  # for tests/cli/processes.sh and bench/hosts.sh
+  target_link_libraries(check_split PRIVATE stamp_pipelines)
+endif()
+if(STAMP_BENCH)
+  add_executable(processes_bench EXCLUDE_FROM_ALL bench/processes.cc)
+  target_link_libraries(processes_bench PRIVATE stamp_core)
+endif()

@@ -17,7 +17,8 @@ ALLOWED = {
     "nn": ["core", "kernels", "quant", "io/hf_config.h", "io/mmap.h"],
     "text": ["core", "io"],
     "diffusion": ["core", "io"],
-    "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h", "quant/low_rank.h"],
+    "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h", "quant/low_rank.h",
+               "quant/token_codec.h"],
     "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "diffusion", "models"],
     "server": ["core", "io", "nn", "text", "models", "pipelines"],
 }

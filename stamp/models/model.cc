@@ -1,5 +1,6 @@
 #include "stamp/models/model.h"
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/io/model_files.h"
 #include "stamp/models/calibration_file.h"
@@ -12,7 +13,15 @@ KvCache Model::make_cache(int64_t capacity, std::shared_ptr<KvArena> arena) cons
   if (capacity > c.max_positions)
     throw_argument("KV cache: the model has {} positions, got a capacity of {}", c.max_positions,
                    capacity);
-  return KvCache(c.layers, c.kv_heads * c.head_dim, capacity, std::move(arena));
+  return KvCache(c.layers, kv_dim(), capacity, std::move(arena));
+}
+
+int Model::output_process() const {
+  return split() == ModelSplit::kPipeline ? communicator().size() - 1 : 0;
+}
+
+bool Model::has_output() const {
+  return split() != ModelSplit::kPipeline || communicator().rank() == output_process();
 }
 
 std::shared_ptr<const ModelSource> ModelSource::open(const std::filesystem::path& directory) {

@@ -25,6 +25,12 @@ struct CalibratedWeight {
 };
 using WeightCodes = std::map<std::string, CalibratedWeight>;
 
+/// How the processes of communicator() share one model. kTensor: each has a part of the heads and
+/// of the MLP's channels of every layer (and all of L, which acts on tokens), and computes every
+/// token. kPipeline: each has some of the layers; hidden states go from one to the next, the last
+/// one has the output. kNone: each has a model of its own.
+enum class ModelSplit { kNone, kTensor, kPipeline };
+
 struct ModelOptions {
   Recipe recipe;  // default: plain
   /// Needed when recipe.needs_calibration(); null: what stored weights came with.
@@ -32,6 +38,8 @@ struct ModelOptions {
   const WeightCodes* codes = nullptr;  // needed when recipe.needs_weight_calibration()
   bool codes_pending = false;          // weights without codes stay at 16 bits for now
   Execution execution = Execution::kInteger;
+  ModelSplit split = ModelSplit::kNone;
+  int link_bits = 32;  // of hidden states between the parts of a pipeline (TokenCodec)
 };
 
 /// Tokens that follow what the cache of their sequence holds.
@@ -45,9 +53,15 @@ class Model {
   virtual ~Model() = default;
   virtual const LlmConfig& config() const = 0;
   virtual const Recipe& recipe() const = 0;
+  virtual ModelSplit split() const { return ModelSplit::kNone; }
+  /// The process that has final hidden states and logits; where every one has them, the first.
+  int output_process() const;
+  bool has_output() const;
+  /// Columns of K and V of a layer in this process.
+  virtual int64_t kv_dim() const { return config().kv_heads * config().head_dim; }
   /// Hidden states after the final norm, [ids.size(), hidden_size], for tokens that follow what the
-  /// cache holds; the cache is extended. Throws std::invalid_argument for ids out of range or a
-  /// full cache.
+  /// cache holds; the cache is extended. Empty unless has_output(). Throws std::invalid_argument
+  /// for ids out of range or a full cache.
   virtual Matrix forward(std::span<const int32_t> ids, KvCache& cache,
                          ForwardContext& context) const = 0;
   /// out[rows, vocab] = lm_head(hidden). Callers pass few rows at a time.
@@ -60,6 +74,8 @@ class Model {
   virtual BitCount kv_bits(int64_t tokens) const = 0;
   /// True when a part of the recipe runs on fp32 values rounded to its grids, not on integers.
   virtual bool simulated() const = 0;
+  /// Bytes that a chunk of `tokens` takes on its way to the next process of a pipeline.
+  virtual int64_t link_bytes(int64_t tokens) const { return (void)tokens, 0; }
   /// Bytes of weights that one generated token reads, output head included.
   virtual int64_t weight_bytes() const = 0;
   /// Lines worth telling the user: which Hadamard orders are used, what is excluded.

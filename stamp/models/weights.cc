@@ -1,7 +1,9 @@
 #include "stamp/models/weights.h"
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/models/checked_tensor.h"
+#include "stamp/models/model_split.h"
 
 namespace stamp {
 
@@ -118,8 +120,16 @@ Linear load_linear(const ModelSource& source, int64_t index, const LinearGroup& 
   Recipe recipe = recipe_for_layer(options.recipe, index);
   std::vector<LinearWeight> weights = layer_weights(source, index, group, recipe, options.codes);
   if (options.codes_pending && !weights[0].stored) recipe.weights = {};
+  GroupBasis own = basis;
+  InputPart input;
+  if (split_of(options) == ModelSplit::kTensor && group.row_parallel) {
+    const auto [first, count] = own_share(group.weights[0].in_dim);
+    input = {first, count, &communicator()};
+  } else if (split_of(options) == ModelSplit::kTensor) {
+    keep_own_outputs(weights, own);
+  }
   return Linear(fmt::format("layers.{}.{}", index, group.input), std::move(weights), recipe,
-                options.calibration, basis, options.execution);
+                options.calibration, std::move(own), options.execution, input);
 }
 
 LinearWeight embedding_weight(const ModelSource& source) {

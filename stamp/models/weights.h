@@ -27,6 +27,9 @@ struct LinearGroup {
   int64_t head_dim = 0;  // > 0 when the input is made of heads
   size_t branch = 0;     // of the layer: 0 attention, 1 MLP
   bool behind_norm = false;
+  /// The input is what groups before it put out head by head or channel by channel: processes that
+  /// share a layer hold parts of it.
+  bool row_parallel = false;
 };
 /// The groups of every layer of a model of this architecture, in the order of its forward pass.
 /// Throws as make_model() for an unknown one.

@@ -94,14 +94,16 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
              own_basis(site, weights, recipe, calibration, head_dim), execution) {}
 
 Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
-               const Calibration* calibration, GroupBasis basis, Execution execution)
+               const Calibration* calibration, GroupBasis basis, Execution execution,
+               InputPart input)
     : site_(std::move(site)),
       excluded_(!recipe.is_plain() && is_excluded(recipe, weights)),
       execution_(execution),
+      input_(input),
       basis_(std::move(basis)),
       quantizer_(TokenSpec{}) {
   check_shapes(site_, weights);
-  in_dim_ = weight_shape(weights[0])[1];
+  in_dim_ = features_ = weight_shape(weights[0])[1];
   const Recipe plain;
   const Recipe& own = excluded_ ? plain : recipe;
   quantizer_ = make_token_quantizer(spec_of_site(own, site_), site_, calibration);
@@ -111,8 +113,53 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
     keeps_codes_ = packed();
     if (!keeps_codes_) arithmetic_ = plain_weights;
   }
+  if (input_.processes) take_part();
   for (size_t i = 0; i < weights.size(); ++i)
     parts_.push_back(make_part(std::move(weights[i]), i, own.weights));
+}
+
+/// Before weights are loaded.
+void Linear::take_part() {
+  const int64_t first = input_.first, count = input_.count,
+                block = quantizer_.spec().quantizer.block;
+  if (first < 0 || count < 1 || first + count > features_)
+    throw_argument("{}: expected a part of {} features, got {} from {}", site_, features_, count,
+                   first);
+  if (quantizer_.active() && arithmetic_ != Arithmetic::kCodes)
+    throw_argument(
+        "{}: this recipe is simulated here, which processes that share a layer cannot be; weights "
+        "of at most 8 bits, symmetric, run on integers",
+        site_);
+  if (quantizer_.active() && block > 0 && (first % block != 0 || count % block != 0))
+    throw_argument("{}: a part of {} features cuts a block of {} that share a scale", site_, count,
+                   block);
+  try {
+    basis_.online = part_of(basis_.online, features_, first, count);
+  } catch (const std::invalid_argument& error) {
+    throw_argument(
+        "{}: {}; codes made with a multiple of {} as the recipe's rotation_parts can be split over "
+        "{} "
+        "processes",
+        site_, error.what(), input_.processes->size(), input_.processes->size());
+  }
+  in_dim_ = count;
+}
+
+void Linear::keep_own_columns(Part& part) const {
+  TensorView& weight = part.source.weight;
+  const DType type = weight.dtype;
+  const int64_t block = dtype_block(type);
+  if (input_.first % block != 0 || in_dim_ % block != 0)
+    throw_argument("{}: a part of {} features cuts the file's blocks of {}", site_, in_dim_, block);
+  part.columns = AlignedBuffer(dtype_bytes(type, part.out_dim * in_dim_));
+  const int64_t row_bytes = dtype_bytes(type, in_dim_), whole_bytes = dtype_bytes(type, features_);
+  const auto* from = static_cast<const std::byte*>(weight.data) + dtype_bytes(type, input_.first);
+  auto* to = static_cast<std::byte*>(part.columns.data());
+  for (int64_t i = 0; i < part.out_dim; ++i)
+    std::copy_n(from + i * whole_bytes, row_bytes, to + i * row_bytes);
+  drop_mapped_pages(weight.data, part.out_dim * whole_bytes);
+  weight.data = to;
+  weight.shape = {part.out_dim, in_dim_};
 }
 
 /// True when the file's own codes, which are exact, can stand for the weights: nothing moves them.
@@ -137,51 +184,61 @@ Linear::Arithmetic Linear::choose(const WeightSpec& spec) const {
 void Linear::convert(Part& part, size_t index, const WeightSpec& spec) const {
   const FeatureMap& output = basis_.output(index);
   const bool stored = part.source.stored.has_value(), has_codes = stored || keeps_codes_;
-  if (packed())
+  const bool whole = in_dim_ == features_;
+  if (packed()) {
+    const StoredWeight layout = stored         ? *part.source.stored
+                                : keeps_codes_ ? stored_blocks_layout(part.source.weight)
+                                               : stored_layout(spec, part.out_dim, features_);
     part.packed =
-        PackedWeight(stored         ? *part.source.stored
-                     : keeps_codes_ ? stored_blocks_layout(part.source.weight)
-                                    : stored_layout(spec, part.out_dim, in_dim_),
+        PackedWeight(whole ? layout : columns_layout(layout, input_.first, in_dim_),
                      arithmetic_ == Arithmetic::kCodes ? quantizer_.spec().quantizer.block : 0);
-  else
+  } else {
     part.converted.reshape(part.out_dim, in_dim_);
+  }
   const bool centers = !basis_.input.mean.empty() && part.source.is_plain();
   const int64_t step = rows_at_once(output, part.out_dim, kConvertedRows);
   Matrix values;
   for (int64_t first = 0; first < part.out_dim; first += step) {
     const int64_t rows = std::min(step, part.out_dim - first);
-    if (stored) fill_with_codes(part, rows_of(*part.source.stored, first, rows), first);
+    if (stored) {
+      const StoredWeight own = rows_of(*part.source.stored, first, rows);
+      fill_with_codes(part, own, first);
+      drop_mapped_pages(own.packed.data, own.packed.bytes());
+    }
     if (keeps_codes_) fill_with_blocks(part, first, rows);
     if (has_codes && !centers) continue;
-    values.reshape(rows, in_dim_);
+    values.reshape(rows, features_);
     load_weight_rows(part.source.weight, basis_.input, output, first, values.view());
     if (centers)
-      add_centering(basis_.input, {DType::kF32, {rows, in_dim_}, values.data()},
+      add_centering(basis_.input, {DType::kF32, {rows, features_}, values.data()},
                     {part.bias.data() + first, static_cast<size_t>(rows)});
     const RowClips clips = basis_.row_clips(index, first, rows);
     if (packed() && !has_codes) {
-      part.packed.fill(first, quantize_weight(values.view(), spec, clips).view);
+      fill_with_codes(part, quantize_weight(values.view(), spec, clips).view, first);
     } else if (!has_codes) {
       fake_quantize_weight(values.view(), spec, clips);
-      std::copy_n(values.data(), values.size(), part.converted.row(first));
+      for (int64_t i = 0; i < rows; ++i)
+        std::copy_n(values.row(i) + input_.first, in_dim_, part.converted.row(first + i));
     }
   }
 }
 
 void Linear::fill_with_blocks(Part& part, int64_t first, int64_t rows) const {
   const TensorView& weight = part.source.weight;
-  part.packed.fill(first, stored_blocks(weight, first, rows).view);
-  const int64_t row_bytes = dtype_bytes(weight.dtype, in_dim_);
+  fill_with_codes(part, stored_blocks(weight, first, rows).view, first);
+  const int64_t row_bytes = dtype_bytes(weight.dtype, features_);
   drop_mapped_pages(static_cast<const std::byte*>(weight.data) + first * row_bytes,
                     rows * row_bytes);
 }
 
+/// Codes of rows from `first` on, over all features.
 void Linear::fill_with_codes(Part& part, const StoredWeight& codes, int64_t first) const {
+  const StoredWeightBuffer own = in_dim_ == features_ ? StoredWeightBuffer{.view = codes}
+                                                      : columns_of(codes, input_.first, in_dim_);
   if (packed())
-    part.packed.fill(first, codes);
+    part.packed.fill(first, own.view);
   else
-    dequantize(codes, 0, part.converted.view().rows_from(first, codes.out_dim));
-  drop_mapped_pages(codes.packed.data, codes.packed.bytes());
+    dequantize(own.view, 0, part.converted.view().rows_from(first, codes.out_dim));
 }
 
 Linear::Part Linear::make_part(LinearWeight source, size_t index, const WeightSpec& spec) const {
@@ -196,13 +253,17 @@ Linear::Part Linear::make_part(LinearWeight source, size_t index, const WeightSp
                   part.source.name, spec.quantizer, spec.rank);
   if (part.source.branch) {
     part.up = to_matrix(part.source.branch->up);
-    part.down = to_matrix(part.source.branch->down);
+    const Matrix down = to_matrix(part.source.branch->down);
+    part.down = Matrix::copy_of(down.view().cols_from(input_.first, in_dim_));
   }
   if (!input.mean.empty() && !merged) part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
   if (packed() || spec.bits < 16 || input.moves_weights() || !output.empty())
     convert(part, index, spec);
   else if (!input.mean.empty())
     add_centering(input, part.source.weight, part.bias);
+  if (input_.processes && arithmetic_ == Arithmetic::kPlain && part.converted.size() == 0)
+    keep_own_columns(part);
+  if (input_.processes && input_.processes->rank() > 0) part.bias.clear();  // added once
   return part;
 }
 
@@ -224,7 +285,7 @@ ConstFloatView Linear::quantized_input(ConstFloatView x, TokenRows rows, Matrix&
 void Linear::encode(ConstFloatView x, TokenRows rows, ForwardContext& context) const {
   const PhaseScope scope(context.phases, Phase::kQuantize);
   if (arithmetic_ == Arithmetic::kCodes)
-    return quantizer_.encode(x, rows, basis_.online, context.codes);
+    return quantizer_.encode(x, rows, basis_.online, context.codes, input_.processes);
   encode_fixed_point(quantized_input(x, rows, context.scratch), context.fixed_point);
 }
 
@@ -303,6 +364,7 @@ void Linear::forward(ConstFloatView x, TokenRows rows, std::span<Matrix* const> 
 
 void Linear::forward_into(ConstFloatView x, TokenRows rows, FloatView out, bool add,
                           ForwardContext& context) const {
+  if (input_.processes) return run_together(x, rows, out, add, context);
   if (!measures_errors(context)) return run(x, rows, {&out, 1}, add, context);
   Matrix y;
   Matrix* const outputs[] = {&y};
@@ -310,6 +372,18 @@ void Linear::forward_into(ConstFloatView x, TokenRows rows, FloatView out, bool 
   for_each_row(out.rows, out.cols, [&](int64_t i) {
     for (int64_t j = 0; j < out.cols; ++j) out(i, j) = (add ? out(i, j) : 0.0f) + y(i, j);
   });
+}
+
+void Linear::run_together(ConstFloatView x, TokenRows rows, FloatView out, bool add,
+                          ForwardContext& context) const {
+  Matrix& sum = context.partial;
+  sum.reshape(out.rows, out.cols);
+  const FloatView own = sum.view();
+  run(x, rows, {&own, 1}, false, context);
+  input_.processes->sum({sum.data(), static_cast<size_t>(sum.size())});
+  if (add) return add_rows(out, sum.view());
+  for_each_row(out.rows, out.cols,
+               [&](int64_t i) { std::copy_n(sum.row(i), out.cols, out.row(i)); });
 }
 
 void Linear::forward_gated(ConstFloatView x, TokenRows rows, Matrix& out,

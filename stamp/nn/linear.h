@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/phase_timer.h"
 #include "stamp/core/tensor.h"
 #include "stamp/nn/integer_matmul.h"
@@ -53,6 +54,7 @@ struct ForwardContext {
   PhaseTimes* phases = nullptr;  // null: not timed
   Matrix scratch;                // a linear's input in its quantized form
   Matrix branch;                 // an output on its way into another
+  Matrix partial;                // what this process adds to a sum of several
   ActivationCodes codes;         // the same as integers
   FixedPointCodes fixed_point;   // a linear's unquantized input for integer weights
 };
@@ -75,6 +77,13 @@ struct LinearWeight {
   bool is_plain() const { return weight.data != nullptr; }
 };
 
+/// The features of a linear's input that this process holds; others hold the rest and run the same
+/// linear at the same time.
+struct InputPart {
+  int64_t first = 0, count = 0;
+  Communicator* processes = nullptr;  // null: all features are here
+};
+
 class Linear {
  public:
   /// `site` names the shared input, mapped by site_map() when something is quantized. `head_dim` >
@@ -87,9 +96,14 @@ class Linear {
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
          const Calibration* calibration, int64_t head_dim = 0,
          Execution execution = Execution::kInteger);
-  /// The same in a basis made elsewhere, which holds even where nothing is quantized.
+  /// The same in a basis made elsewhere, which holds even where nothing is quantized. With a part
+  /// of the input, weights and basis are those of all features; of them only the part's columns are
+  /// kept, as they are in the whole: each process adds what its features give, and scales of the
+  /// input span the features of all. Throws std::invalid_argument where the basis or a scale group
+  /// mixes features of the part with others, and for inputs whose quantization is simulated.
   Linear(std::string site, std::vector<LinearWeight> weights, const Recipe& recipe,
-         const Calibration* calibration, GroupBasis basis, Execution execution);
+         const Calibration* calibration, GroupBasis basis, Execution execution,
+         InputPart input = {});
 
   /// outputs[i] := X^ W_i^T + b_i for x [tokens, in_dim], whose tokens are those of `rows`; each
   /// output is reshaped to [tokens, out_dim_i]. What a sequence gets is, bit for bit, what it gets
@@ -106,7 +120,7 @@ class Linear {
 
   int64_t in_dim() const { return in_dim_; }
   size_t parts() const { return parts_.size(); }
-  /// A weight as it was given.
+  /// A weight as it was given, of plain ones the part's columns.
   const LinearWeight& source(size_t part) const { return parts_[part].source; }
   const std::string& site() const { return site_; }
   /// True when the recipe left this group alone although it quantizes others.
@@ -134,6 +148,7 @@ class Linear {
   }
   struct Part {
     LinearWeight source;
+    AlignedBuffer columns;  // own columns of a plain source.weight; empty: all
     int64_t out_dim = 0;
     Matrix converted;         // rotated and quantized values; empty: packed, or source.weight
     PackedWeight packed;      // their codes; empty unless packed()
@@ -142,6 +157,8 @@ class Linear {
 
     TensorView weight() const;
   };
+  void take_part();
+  void keep_own_columns(Part& part) const;
   Arithmetic choose(const WeightSpec& spec) const;
   bool may_keep_codes(const std::vector<LinearWeight>& weights) const;
   Part make_part(LinearWeight source, size_t index, const WeightSpec& spec) const;
@@ -155,16 +172,20 @@ class Linear {
   void encode(ConstFloatView x, TokenRows rows, ForwardContext& context) const;
   void multiply(std::span<const IntegerProduct> products, bool add, ForwardContext& context) const;
   void add_branches(ConstFloatView x, TokenRows rows, std::span<const FloatView> outputs) const;
+  void run_together(ConstFloatView x, TokenRows rows, FloatView out, bool add,
+                    ForwardContext& context) const;
   bool has_branches() const { return parts_[0].up.size() > 0; }
   void report_errors(ConstFloatView x, std::span<const FloatView> outputs,
                      ForwardContext& context) const;
   void observe(ConstFloatView x, TokenRows rows, const ForwardContext& context) const;
   bool measures_errors(const ForwardContext& context) const {
-    return context.observer && context.observer->wants_linear_error();
+    return !input_.processes && context.observer && context.observer->wants_linear_error();
   }
 
   std::string site_;
-  int64_t in_dim_ = 0;
+  int64_t in_dim_ = 0;    // of x
+  int64_t features_ = 0;  // of weights and basis
+  InputPart input_;
   bool excluded_ = false;
   Execution execution_;
   Arithmetic arithmetic_ = Arithmetic::kPlain;

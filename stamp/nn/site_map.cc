@@ -36,6 +36,15 @@ std::span<const float> GroupBasis::row_clips(size_t weight, int64_t first, int64
       .subspan(static_cast<size_t>(2 * first), static_cast<size_t>(2 * count));
 }
 
+void GroupBasis::keep_outputs(size_t weight, int64_t out_dim, int64_t first, int64_t count) {
+  if (weight < outputs.size() && !outputs[weight].empty())
+    outputs[weight] = part_of(outputs[weight], out_dim, first, count);
+  if (weight < clips.size() && !clips[weight].empty()) {
+    const auto begin = clips[weight].begin() + 2 * first;
+    clips[weight] = {begin, begin + 2 * count};
+  }
+}
+
 std::vector<float> random_signs(int64_t count, uint64_t seed) {
   Rng rng(seed);
   std::vector<float> signs(static_cast<size_t>(count));
@@ -44,10 +53,10 @@ std::vector<float> random_signs(int64_t count, uint64_t seed) {
 }
 
 FeatureMap site_map(const std::string& site, const Recipe& recipe, const Calibration* calibration,
-                    int64_t in_dim, int64_t head_dim) {
+                    int64_t in_dim, int64_t head_dim, int64_t parts) {
   FeatureMap map;
   if (recipe.feature == "hadamard" || recipe.feature == "vidit-q")
-    map.hadamard = plan_hadamard(in_dim, head_dim);
+    map.hadamard = plan_hadamard(in_dim / parts, head_dim);
   if (recipe.needs_smoothing() || recipe.needs_learning()) {
     const SiteStatistics statistics = feature_statistics(site, calibration);
     map.scale = statistics.scale;

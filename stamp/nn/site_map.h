@@ -19,12 +19,16 @@ struct GroupBasis {
   const FeatureMap& output(size_t weight) const;
   /// Those of rows [first, first + count) of a weight.
   std::span<const float> row_clips(size_t weight, int64_t first, int64_t count) const;
+  /// Leaves only outputs [first, first + count) of a weight with `out_dim` of them. Throws as
+  /// part_of().
+  void keep_outputs(size_t weight, int64_t out_dim, int64_t first, int64_t count);
 };
 
 /// T of a site of `in_dim` features under `recipe`, all of it online; made of heads of `head_dim`
-/// features (0: not). Throws std::runtime_error when calibration lacks what the recipe needs.
+/// features (0: not). Rotations stay within each of `parts` equal parts of the features. Throws
+/// std::runtime_error when calibration lacks what the recipe needs.
 FeatureMap site_map(const std::string& site, const Recipe& recipe, const Calibration* calibration,
-                    int64_t in_dim, int64_t head_dim);
+                    int64_t in_dim, int64_t head_dim, int64_t parts = 1);
 /// Random signs +-1.
 std::vector<float> random_signs(int64_t count, uint64_t seed);
 

@@ -12,6 +12,7 @@
 #include "stamp/core/version.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
+#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 
@@ -118,6 +119,9 @@ Comparison compare(const CompareOptions& options) {
                                      .bos_every_window = options.bos_every_window});
   const auto text = calibration_text(tokenizer, options);
   const auto calibrations = calibrate_rows(source, rows, text);
+  const Json files = {{"files", score_files(options.model, {}, options.calibration)},
+                      {"execution", static_cast<int>(options.execution)},
+                      {"causal_run", common_causal_run(rows, options.context)}};
   LastCodes weights;
   const auto reference = make_model(source);
   result.causal_run = common_causal_run(rows, options.context);
@@ -140,7 +144,9 @@ Comparison compare(const CompareOptions& options) {
         score_windows(*model, cache, windows,
                       {.causal_run = result.causal_run,
                        .sqnr_windows = 1,
-                       .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name)});
+                       .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name),
+                       .journal = options.cache,
+                       .models = files});
     if (scored.partial) {
       result.partial = true;
       break;  // a row over fewer windows would not be comparable

@@ -9,6 +9,7 @@
 #include "stamp/io/model_files.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
+#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/weight_quant.h"
@@ -110,20 +111,31 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const WeightCodes codes = weight_codes_for(source, options.recipe, calibration, calibration_text);
   const auto reference_source =
       options.reference_model.empty() ? source : ModelSource::open(options.reference_model);
-  const auto reference =
-      make_model(reference_source, {.recipe = reference_source->reference_recipe()});
+  const auto reference = make_model(
+      reference_source, {.recipe = reference_source->reference_recipe(), .split = options.split});
   const auto model = make_model(source, {.recipe = options.recipe,
                                          .calibration = &calibration,
                                          .codes = &codes,
-                                         .execution = options.execution});
+                                         .execution = options.execution,
+                                         .split = options.split,
+                                         .link_bits = options.link_bits});
 
+  const Json identity = {
+      {"files", score_files(options.model, options.reference_model, options.calibration)},
+      {"reference compute", static_cast<int>(options.reference)},
+      {"execution", static_cast<int>(options.execution)},
+      {"link_bits", options.link_bits}};
   Evaluation result;
   // Every window is scored once, so the reference's hidden states are not worth keeping.
   ReferenceCache cache(*reference, options.reference, 0);
   const auto scoring_start = std::chrono::steady_clock::now();
-  ScoreResult scored = score_windows(
-      *model, cache, windows,
-      {.compute = options.compute, .sqnr_windows = options.sqnr_windows, .label = "eval"});
+  ScoreResult scored =
+      score_windows(*model, cache, windows,
+                    {.compute = options.compute,
+                     .sqnr_windows = model->split() == ModelSplit::kNone ? options.sqnr_windows : 0,
+                     .label = "eval",
+                     .journal = options.cache,
+                     .models = identity});
   const double scoring_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - scoring_start).count();
   result.all = std::move(scored.all);
@@ -152,9 +164,12 @@ Evaluation evaluate(const EvaluateOptions& options) {
                       "set block_tokens",
                       options.recipe.activations.sequence.transform, options.context));
     } else {
-      ScoreResult causal = score_windows(
-          *model, cache, shifted,
-          {.compute = options.compute, .causal_run = result.causal_run, .label = "causal"});
+      ScoreResult causal = score_windows(*model, cache, shifted,
+                                         {.compute = options.compute,
+                                          .causal_run = result.causal_run,
+                                          .label = "causal",
+                                          .journal = options.cache,
+                                          .models = identity});
       result.partial |= causal.partial;
       if (causal.causal.tokens < options.causal_positions)
         result.notes.push_back(
@@ -164,6 +179,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
     }
   }
   result.bits = average_bits(*model, options.context);
+  result.link_bytes_per_token = static_cast<double>(model->link_bytes(options.context)) /
+                                static_cast<double>(options.context);
   result.average_weight_bits = average_weight_bits(*source, options.recipe);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.peak_rss_bytes = peak_rss_bytes();

@@ -16,7 +16,7 @@ struct EvaluateOptions {
   std::filesystem::path text;
   std::filesystem::path reference_model;  // plain model of stored weights; empty: `model`
   std::filesystem::path calibration;      // empty: DIR/calibration.txt when the recipe needs one
-  std::filesystem::path cache;            // see CalibrateOptions
+  std::filesystem::path cache;            // see CalibrateOptions; keeps finished windows, too
   Recipe recipe;
   int64_t context = 2048;
   int64_t max_windows = 0;       // 0: all whole windows of the text
@@ -25,7 +25,9 @@ struct EvaluateOptions {
   Compute compute = Compute::kF32;
   Compute reference = Compute::kF32;
   int64_t causal_positions = 2000;  // scored for the exactly causal figure; 0: off
-  int64_t sqnr_windows = 2;         // windows used for per-linear SQNR
+  int64_t sqnr_windows = 2;         // windows used for per-linear SQNR, which a split model has not
+  ModelSplit split = ModelSplit::kNone;  // of several processes; kNone: windows are split
+  int link_bits = 32;                    // see ModelOptions
 };
 
 /// Scores of one window (means over its predicted tokens).
@@ -62,6 +64,7 @@ struct Evaluation {
   double hidden_sqnr_db = 0;  // end to end, final hidden states
   AverageBits bits;
   double average_weight_bits = 16;
+  double link_bytes_per_token = 0;  // of a pipeline
   double bits_per_byte = 0;
   double seconds = 0, tokens_per_second = 0;
   int64_t peak_rss_bytes = 0;

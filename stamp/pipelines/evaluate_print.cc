@@ -82,6 +82,7 @@ Json to_json(const Evaluation& evaluation, const EvaluateOptions& options) {
                {"hidden_sqnr_db", finite_or_null(evaluation.hidden_sqnr_db)},
                {"bits_per_byte", finite_or_null(evaluation.bits_per_byte)},
                {"weight_average_bits", evaluation.average_weight_bits},
+               {"link_bytes_per_token", evaluation.link_bytes_per_token},
                {"activation_average_bits", evaluation.bits.activations},
                {"activation_average_bits_with_scales", evaluation.bits.activations_with_scales},
                {"kv_average_bits", evaluation.bits.kv},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
 
@@ -12,6 +13,17 @@ constexpr int64_t kPrefillTokens = 2048;  // of one chunk: bounds the memory of 
 
 bool is_stop(const GenerateOptions& options, int32_t id) {
   return std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
+}
+
+/// Processes that share a model sample the same token.
+int32_t agreed(const Model& model, int32_t id) {
+  if (model.split() != ModelSplit::kNone)
+    communicator().broadcast(std::as_writable_bytes(std::span(&id, 1)), model.output_process());
+  return id;
+}
+
+bool is_stopped(const Model& model) {
+  return model.split() == ModelSplit::kNone ? interrupted() : job_interrupted();
 }
 
 }  // namespace
@@ -32,19 +44,20 @@ void TokenSession::clear() {
 }
 
 /// Computes the tokens that the cache lacks, in chunks of nearly equal length; returns the hidden
-/// state of the last one, nothing when interrupted before it.
+/// state of the last one where the model has its output.
 Matrix TokenSession::prefill(ForwardContext& context) {
   const auto pending = std::span<const int32_t>(ids_).subspan(static_cast<size_t>(cached()));
   const int64_t tokens = static_cast<int64_t>(pending.size());
   const int64_t chunks = (tokens + kPrefillTokens - 1) / kPrefillTokens;
   Matrix last;
   for (int64_t i = 0; i < chunks; ++i) {
-    if (interrupted()) return {};
+    if (is_stopped(model_)) return {};
     const int64_t begin = tokens * i / chunks, end = tokens * (i + 1) / chunks;
     const Matrix hidden = model_.forward(
         pending.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), cache_,
         context);
-    last = Matrix::copy_of(hidden.view().rows_from(hidden.rows() - 1, 1));
+    last = Matrix::copy_of(hidden.view().rows_from(std::max<int64_t>(0, hidden.rows() - 1),
+                                                   std::min<int64_t>(1, hidden.rows())));
   }
   return last;
 }
@@ -61,9 +74,13 @@ std::vector<int32_t> TokenSession::generate(const GenerateOptions& options, Rng&
   if (limit == length) return {};
   Matrix hidden = prefill(context);
   Matrix logits(1, model_.config().vocab_size);
-  while (hidden.rows() > 0 && !interrupted()) {
-    model_.logits(hidden.view(), logits.view(), context);
-    const int32_t id = sample_token(logits.view().row_span(0), ids_, options.sampling, rng);
+  while (cached() == static_cast<int64_t>(ids_.size()) && !is_stopped(model_)) {
+    int32_t id = 0;
+    if (model_.has_output()) {
+      model_.logits(hidden.view(), logits.view(), context);
+      id = sample_token(logits.view().row_span(0), ids_, options.sampling, rng);
+    }
+    id = agreed(model_, id);
     ids_.push_back(id);
     const bool wanted = !on_token || on_token(id);
     if (!wanted || is_stop(options, id) || ids_.size() == limit) break;

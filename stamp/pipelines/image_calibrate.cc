@@ -10,6 +10,7 @@
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/image_run.h"
 #include "stamp/pipelines/quantize_layers.h"
+#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/smoothing.h"
 #include "stamp/pipelines/smoothing_search.h"
 
@@ -135,16 +136,6 @@ void for_each_linear(const ImageTransformer& model, const Recipe& recipe, const 
 
 }  // namespace
 
-Json file_stamps(const fs::path& directory) {
-  Json files = Json::array();
-  for (const auto& entry : fs::directory_iterator(directory))
-    if (entry.is_regular_file())
-      files.push_back({entry.path().filename().string(), entry.file_size(),
-                       entry.last_write_time().time_since_epoch().count()});
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 ImageCalibrator::ImageCalibrator(ImageOptions options, const ImagePlan& plan, fs::path cache)
     : options_(std::move(options)),
       plan_(plan),
@@ -227,6 +218,8 @@ ImageCalibration ImageCalibrator::make(const Recipe& recipe) {
   if (!recipe.needs_calibration() && !has_codes) return {};
   if (recipe.changes_basis())
     throw_argument("recipe '{}': the feature '{}' is not for images", recipe.name, recipe.feature);
+  if (recipe.rotation_parts != 1)
+    throw_argument("recipe '{}': rotation_parts is not for images", recipe.name);
   if (recipe.weights.quantizer != "rtn")
     throw_argument("recipe '{}': weights of images are quantized by rtn, not '{}'", recipe.name,
                    recipe.weights.quantizer);

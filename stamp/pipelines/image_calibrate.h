@@ -38,8 +38,4 @@ class ImageCalibrator {
   std::unique_ptr<ImageTransformer> model_;  // plain
 };
 
-/// Names, sizes and times of the files in `directory`, folders apart, sorted: what a cache may take
-/// for the same. Throws std::filesystem::filesystem_error when it cannot be listed.
-Json file_stamps(const std::filesystem::path& directory);
-
 }  // namespace stamp

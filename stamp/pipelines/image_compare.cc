@@ -14,6 +14,7 @@
 #include "stamp/pipelines/image_calibrate.h"
 #include "stamp/pipelines/image_compare_cache.h"
 #include "stamp/pipelines/image_run.h"
+#include "stamp/pipelines/score_journal.h"
 
 namespace stamp {
 namespace {

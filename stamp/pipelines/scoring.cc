@@ -4,17 +4,22 @@
 #include <cmath>
 #include <initializer_list>
 #include <numeric>
+#include <utility>
 
 #include "stamp/core/bytes.h"
 #include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/core/progress.h"
+#include "stamp/io/sha256.h"
+#include "stamp/pipelines/score_journal.h"
 #include "stamp/quant/bit_plan.h"
 #include "stamp/quant/sequence_transform.h"
 
 namespace stamp {
 namespace {
+
+constexpr int64_t kWindowsInPipeline = 4;
 
 // Rows of logits held at a time: about 32 MB each for model and reference.
 int64_t logit_rows(int64_t vocab_size) {
@@ -22,8 +27,17 @@ int64_t logit_rows(int64_t vocab_size) {
 }
 
 // The matrices of a small model do not feed a team of threads: windows run side by side then.
-int64_t windows_at_once(const LlmConfig& config) {
-  return config.hidden_size <= 1024 ? threads() : 1;
+int64_t windows_at_once(const Model& model) {
+  const int64_t processes = communicator().size();
+  switch (model.split()) {
+    case ModelSplit::kNone:
+      return (model.config().hidden_size <= 1024 ? threads() : 1) * processes;
+    case ModelSplit::kTensor:
+      return 1;
+    case ModelSplit::kPipeline:
+      return kWindowsInPipeline * processes;  // that the last of them are waited for is seldom
+  }
+  return 1;
 }
 
 using LinearErrors = std::vector<std::pair<std::string, Sqnr>>;  // in the order of the model
@@ -113,10 +127,27 @@ WindowResult score_window(const Model& model, ReferenceCache& reference, size_t 
   const auto expected = reference.hidden(index, window);
   const Matrix hidden = run(model, window, context);
   WindowResult result;
+  if (!model.has_output()) return result;
   result.scores = score_tokens(reference.model(), model, window, *expected, hidden, context);
   result.hidden.add(expected->view(), hidden.view());
   result.errors = std::move(observer.errors);
   return result;
+}
+
+/// What `item` gives for each of `count` windows, in all processes: windows are split among them,
+/// or a model that is split takes each in all.
+std::vector<std::string> share_windows(const Model& model, int64_t count,
+                                       const std::function<std::string(int64_t)>& item) {
+  if (model.split() == ModelSplit::kNone) return share_items(count, item);
+  std::vector<std::string> items;
+  for (int64_t i = 0; i < count; ++i) items.push_back(item(i));
+  if (model.split() == ModelSplit::kTensor) return items;
+  ByteWriter own;
+  for (const std::string& bytes : items) own.put_all(std::span<const char>(bytes));
+  const auto all = communicator().gather(own.take());
+  ByteReader bytes(all[static_cast<size_t>(model.output_process())]);
+  for (std::string& one : items) one = bytes.get_all<std::string>();
+  return items;
 }
 
 /// Tokens of one run of the transform: those that a row mixes.
@@ -180,9 +211,26 @@ std::shared_ptr<const Matrix> ReferenceCache::hidden(size_t index,
   auto hidden = std::make_shared<const Matrix>(run(model_, window, context));
   const std::lock_guard lock(guard_);
   budget_ -= hidden->size() * static_cast<int64_t>(sizeof(float));
-  if (budget_ >= 0) kept_[index] = hidden;
+  if (budget_ >= 0 && hidden->rows() > 0) kept_[index] = hidden;
   return hidden;
 }
+
+namespace {
+
+ScoreJournal open_journal(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                          const ScoreOptions& options) {
+  if (options.journal.empty()) return {};
+  return {options.journal,
+          {{"models", options.models},
+           {"recipe", to_json(model.recipe())},
+           {"split", static_cast<int>(model.split())},
+           {"windows", sha256(Json(windows).dump())},
+           {"range", {options.first_window, options.last_window}},
+           {"compute", static_cast<int>(options.compute)},
+           {"sqnr_windows", options.sqnr_windows}}};
+}
+
+}  // namespace
 
 ScoreResult score_windows(const Model& model, ReferenceCache& reference,
                           const std::vector<std::vector<int32_t>>& windows,
@@ -193,16 +241,23 @@ ScoreResult score_windows(const Model& model, ReferenceCache& reference,
   ScoreResult result;
   const auto count =
       options.last_window > 0 ? options.last_window : static_cast<int64_t>(windows.size());
-  const int64_t batch = windows_at_once(model.config()) * communicator().size();
+  const int64_t batch = windows_at_once(model);
   Progress progress(options.label,
                     (count - options.first_window) * static_cast<int64_t>(windows.front().size()),
                     "tokens");
-  for (int64_t first = options.first_window; first < count && !job_interrupted(); first += batch) {
-    const auto finished = share_items(std::min(batch, count - first), [&](int64_t i) {
-      const auto index = static_cast<size_t>(first + i);
-      return to_bytes(score_window(model, reference, index, windows[index], options));
-    });
-    for (const std::string& bytes : finished) {
+  ScoreJournal journal = open_journal(model, windows, options);
+  std::vector<std::string> finished = journal.finished();
+  for (int64_t first = options.first_window; first < count;) {
+    if (finished.empty()) {
+      if (job_interrupted()) break;
+      finished = share_windows(model, std::min(batch, count - first), [&](int64_t i) {
+        const auto index = static_cast<size_t>(first + i);
+        return to_bytes(score_window(model, reference, index, windows[index], options));
+      });
+      for (const std::string& bytes : finished) journal.add(bytes);
+    }
+    first += std::ssize(finished);
+    for (const std::string& bytes : std::exchange(finished, {})) {
       const WindowResult window = from_bytes(bytes);
       all.begin_window();
       causal.begin_window();

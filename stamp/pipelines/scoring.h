@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "stamp/io/json.h"
 #include "stamp/models/model.h"
 #include "stamp/pipelines/evaluate.h"
 
@@ -53,6 +54,9 @@ struct ScoreOptions {
   int64_t sqnr_windows = 0;  // first windows on which per-linear SQNR is measured too
   std::string label = "eval";
   int64_t first_window = 0, last_window = 0;  // scored: [first, last); last 0: all
+  /// Folder that keeps finished windows, so that an interrupted run goes on; empty: none.
+  std::filesystem::path journal;
+  Json models;  // what tells models and calibration from others: see file_stamps()
 };
 
 struct ScoreResult {

@@ -11,6 +11,7 @@
 #include "stamp/nn/site_statistics.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
+#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 
@@ -60,17 +61,20 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
     return CalibrateOptions{
         .ids = calibration_ids(tokenizer, options.model, options.calibration, options.text),
         .bos_id = options.bos_every_window ? tokenizer.bos_id() : -1,
-        .context = options.context};
+        .context = options.context,
+        .cache = options.cache};
   };
   const Calibration calibration = calibration_for(source, options.recipe, text);
   const WeightCodes codes = weight_codes_for(source, options.recipe, calibration, text);
   const auto reference = make_model(source, {.recipe = source->reference_recipe()});
   ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
+  const Json files = score_files(options.model, {}, options.calibration);
   const auto score = [&](const Recipe& recipe, const std::string& label) {
     const auto model = make_model(source, {.recipe = recipe,
                                            .calibration = &calibration,
                                            .codes = recipe.weights.bits < 16 ? &codes : nullptr});
-    return score_windows(*model, cache, windows, {.label = label});
+    return score_windows(*model, cache, windows,
+                         {.label = label, .journal = options.cache, .models = files});
   };
   for (size_t i = 0; i < parts.size() && !result.partial; ++i) {
     const ScoreResult scored =

@@ -22,6 +22,7 @@ struct SensitivityOptions {
   std::filesystem::path model;
   std::filesystem::path text;
   std::filesystem::path calibration;  // empty: MODEL/calibration.txt when the recipe needs one
+  std::filesystem::path cache;        // see EvaluateOptions
   Recipe recipe;
   int64_t context = 1024;
   int64_t max_windows = 4;  // 0: all

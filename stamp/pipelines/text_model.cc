@@ -23,7 +23,9 @@ TextModel open_text_model(const TextModelOptions& options) {
   text.model = make_model(text.source, {.recipe = text.recipe,
                                         .calibration = &text.calibration,
                                         .codes = &codes,
-                                        .execution = options.execution});
+                                        .execution = options.execution,
+                                        .split = options.split,
+                                        .link_bits = options.link_bits});
   text.context.compute = options.compute;
   return text;
 }

@@ -14,6 +14,8 @@ struct TextModelOptions {
   Recipe recipe;
   Compute compute = Compute::kF32;
   Execution execution = Execution::kInteger;
+  ModelSplit split = ModelSplit::kTensor;  // of several processes
+  int link_bits = 32;                      // see ModelOptions
 };
 
 struct TextModel {

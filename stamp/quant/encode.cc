@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/parallel.h"
 #include "stamp/kernels/kernels.h"
@@ -57,12 +58,19 @@ class RowSource {
 class BlockEncoder {
  public:
   BlockEncoder(const RowSource& source, const QuantizerSpec& spec, const TokenBlock& block,
-               int64_t first_row, ActivationCodes& out)
-      : source_(source), spec_(spec), block_(block), first_row_(first_row), out_(out) {}
+               int64_t first_row, ActivationCodes& out, Communicator* peers)
+      : source_(source),
+        spec_(spec),
+        block_(block),
+        first_row_(first_row),
+        out_(out),
+        peers_(peers) {}
 
   void lifted(std::span<const uint8_t> bits, int levels);
   void patches(std::span<const uint8_t> bits, const GridPatches& patches);
-  void generic(std::span<const uint8_t> bits, const CodeRun& run);
+  /// All rows in memory at a time: x := transform(x), then row i has bits_of(i).
+  template <class Transform, class Bits>
+  void whole(Transform&& transform, Bits&& bits_of);
   void sinks();
 
  private:
@@ -75,13 +83,19 @@ class BlockEncoder {
   /// The token whose values stand in place t of the block.
   int64_t token(int64_t t) const { return block_.first + std::max(t, block_.sinks); }
   FloatView lift_tile(int64_t first, int64_t rows, int levels, const Scratch& memory) const;
-  void write(const float* values, int bits, int64_t row);
+  Range range(const float* values, int64_t block) const;
+  /// Ranges of the blocks of rows 0 .. count - 1 over the columns of all processes; empty: `values`
+  /// of a row are all that there is of it.
+  template <class Values>
+  std::vector<Range> shared_ranges(int64_t count, Values&& values) const;
+  void write(const float* values, int bits, int64_t row, const Range* ranges = nullptr);
 
   const RowSource& source_;
   const QuantizerSpec& spec_;
   const TokenBlock& block_;
   int64_t first_row_, tile_rows_ = 0;
   ActivationCodes& out_;
+  Communicator* peers_;
 };
 
 void BlockEncoder::reserve(int64_t tile_rows) {
@@ -95,7 +109,26 @@ BlockEncoder::Scratch BlockEncoder::scratch() const {
   return {{all.row(first), tile_rows_, out_.cols, all.cols()}, all.row(row), all.row(row + 1)};
 }
 
-void BlockEncoder::write(const float* values, int bits, int64_t row) {
+Range BlockEncoder::range(const float* values, int64_t block) const {
+  const int64_t step = out_.block == 0 ? out_.cols : out_.block, first = block * step;
+  return range_of({values + first, static_cast<size_t>(std::min(step, out_.cols - first))});
+}
+
+template <class Values>
+std::vector<Range> BlockEncoder::shared_ranges(int64_t count, Values&& values) const {
+  if (peers_ == nullptr || out_.block > 0) return {};
+  std::vector<float> ends;
+  for (int64_t i = 0; i < count; ++i) {
+    const Range own = range(values(i), 0);
+    ends.insert(ends.end(), {-own.low, own.high});
+  }
+  peers_->maximum(ends);
+  std::vector<Range> ranges;
+  for (size_t i = 0; i < ends.size(); i += 2) ranges.push_back({-ends[i], ends[i + 1]});
+  return ranges;
+}
+
+void BlockEncoder::write(const float* values, int bits, int64_t row, const Range* ranges) {
   const int64_t cols = out_.cols;
   int8_t* codes = out_.row(row);
   RowConstants* constants = &out_.constants[static_cast<size_t>(row * out_.blocks())];
@@ -106,8 +139,7 @@ void BlockEncoder::write(const float* values, int bits, int64_t row) {
   const int64_t step = out_.block == 0 ? cols : out_.block;
   for (int64_t first = 0; first < cols; first += step, ++constants) {
     const int64_t count = std::min(step, cols - first);
-    const Grid grid =
-        make_grid(range_of({values + first, static_cast<size_t>(count)}), bits, spec_);
+    const Grid grid = make_grid(ranges ? *ranges : range(values, first / step), bits, spec_);
     constants->scale = grid.scale;
     constants->offset = grid.zero_point() - (1 << (bits - 1));
     constants->sum = kernels().quantize_s8(values + first, codes + first, count, grid.inverse,
@@ -139,6 +171,7 @@ void BlockEncoder::lifted(std::span<const uint8_t> bits, int levels) {
   const auto bits_of = [&](int64_t t) {
     return bits[static_cast<size_t>(haar_row(t, count, levels))];
   };
+  if (peers_) return whole([&](FloatView x) { haar_lift(x, levels); }, bits_of);
   reserve(low == 0 ? 0 : rows);
   if (levels > low) out_.coarse.reshape((count + run - 1) / run, out_.cols);
   parallel_for((count + rows - 1) / rows, [&](int64_t task) {
@@ -183,7 +216,8 @@ void BlockEncoder::patches(std::span<const uint8_t> bits, const GridPatches& pat
   });
 }
 
-void BlockEncoder::generic(std::span<const uint8_t> bits, const CodeRun& run) {
+template <class Transform, class Bits>
+void BlockEncoder::whole(Transform&& transform, Bits&& bits_of) {
   const int64_t grain = kElementsPerTask / std::max<int64_t>(1, out_.cols);
   out_.coarse.reshape(block_.count, out_.cols);
   reserve(0);
@@ -191,10 +225,12 @@ void BlockEncoder::generic(std::span<const uint8_t> bits, const CodeRun& run) {
     for (int64_t t = begin; t < end; ++t)
       source_.load(token(t), out_.coarse.row(t), scratch().work);
   });
-  run.generic->forward(out_.coarse.view(), run.params);
+  transform(out_.coarse.view());
+  const auto ranges = shared_ranges(block_.count, [&](int64_t i) { return out_.coarse.row(i); });
   parallel_ranges(block_.count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      write(out_.coarse.row(i), bits[static_cast<size_t>(i)], first_row_ + i);
+      write(out_.coarse.row(i), bits_of(i), first_row_ + i,
+            ranges.empty() ? nullptr : &ranges[static_cast<size_t>(i)]);
   });
 }
 
@@ -210,8 +246,13 @@ GridPatches patches_of(const SequenceTransform& transform, const TokenBlock& blo
 void BlockEncoder::sinks() {
   reserve(0);
   const Scratch memory = scratch();
+  const auto values = [&](int64_t i) {
+    return source_.get(block_.first + i, memory.row, memory.work);
+  };
+  const auto ranges = shared_ranges(block_.sinks, values);
   for (int64_t i = 0; i < block_.sinks; ++i)
-    write(source_.get(block_.first + i, memory.row, memory.work), kSinkBits, first_row_ + i);
+    write(values(i), kSinkBits, first_row_ + i,
+          ranges.empty() ? nullptr : &ranges[static_cast<size_t>(i)]);
 }
 
 /// Neighbouring blocks of one token each (steps of several sequences) that can be encoded as one: L
@@ -236,7 +277,7 @@ std::vector<EncodedBlock> join_lone_rows(const std::vector<TokenBlock>& blocks, 
 }  // namespace
 
 void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const FeatureMap& input,
-                            ActivationCodes& out) const {
+                            ActivationCodes& out, Communicator* peers) const {
   if (!can_encode())
     throw_argument(
         "encode: expected a quantizer of at most 8 bits and blocks of a multiple of 8 columns, got "
@@ -255,12 +296,12 @@ void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const Featur
   for (const auto& [block, lone] : blocks) {
     if (lone) {
       const std::vector<uint8_t> bits(static_cast<size_t>(block.count), widths(1, 0)->front());
-      BlockEncoder(source, spec_.quantizer, block, row, out).lifted(bits, 0);
+      BlockEncoder(source, spec_.quantizer, block, row, out, peers).lifted(bits, 0);
       out.runs.push_back({.first_row = row, .first_token = block.first, .rows = block.count});
       row += block.count;
     } else if (block.sinks < block.count) {
       const Widths bits = widths(block.count, block.sinks);
-      BlockEncoder encoder(source, spec_.quantizer, block, row, out);
+      BlockEncoder encoder(source, spec_.quantizer, block, row, out, peers);
       CodeRun run{.first_row = row,
                   .first_token = block.first,
                   .rows = block.count,
@@ -269,7 +310,7 @@ void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const Featur
         run.levels = std::min(block_levels(spec_, block.count), haar_max_levels(block.count));
         encoder.lifted(*bits, run.levels);
       } else if (GridPatches patches = patches_of(*transform_, block, params(block.count));
-                 !patches.tokens.empty()) {
+                 !patches.tokens.empty() && peers == nullptr) {
         encoder.patches(*bits, patches);
         run.levels = patches.levels;
         run.patch = patches.patch_rows();
@@ -277,13 +318,14 @@ void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const Featur
       } else {
         run.generic = transform_;
         run.params = params(block.count);
-        encoder.generic(*bits, run);
+        encoder.whole([&](FloatView rows_of_l) { run.generic->forward(rows_of_l, run.params); },
+                      [&](int64_t i) { return (*bits)[static_cast<size_t>(i)]; });
       }
       out.runs.push_back(run);
       row += block.count;
     }
     if (block.sinks == 0) continue;
-    BlockEncoder(source, spec_.quantizer, block, row, out).sinks();
+    BlockEncoder(source, spec_.quantizer, block, row, out, peers).sinks();
     out.runs.push_back({.first_row = row, .first_token = block.first, .rows = block.sinks});
     row += block.sinks;
   }

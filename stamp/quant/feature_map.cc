@@ -155,6 +155,30 @@ void RowMap::apply(const float* in, float* out, float* scratch) const {
   for (int64_t j = 0; j < cols_; ++j) out[j] -= mean[j];
 }
 
+FeatureMap part_of(const FeatureMap& map, int64_t features, int64_t first, int64_t count) {
+  check_fits(map, features);
+  FeatureMap part = map;
+  for (std::vector<float>* values : {&part.scale, &part.mean})
+    if (!values->empty()) *values = {values->begin() + first, values->begin() + first + count};
+  const auto divides = [&](int64_t block) { return first % block == 0 && count % block == 0; };
+  const bool factors = map.left.size() > 0 || map.right.size() > 0;
+  const int64_t right = factors ? sides_of(map, features).right : 1;
+  bool apart = divides(right) && (!map.hadamard || divides(map.hadamard->order));
+  if (apart && map.left.size() > 0) {
+    const int64_t begin = first / right, rows = count / right;
+    part.left = Matrix(rows, rows);
+    const auto is_own = [&](int64_t i) { return i >= begin && i < begin + rows; };
+    for (int64_t i = 0; i < map.left.rows(); ++i)
+      for (int64_t j = 0; j < map.left.cols(); ++j) {
+        if (is_own(i) && is_own(j)) part.left(i - begin, j - begin) = map.left(i, j);
+        apart = apart && (is_own(i) == is_own(j) || map.left(i, j) == 0);
+      }
+  }
+  if (!apart)
+    throw_argument("feature map: features {} to {} are mixed with others", first, first + count);
+  return part;
+}
+
 Matrix inverse_transposed(const Matrix& matrix) {
   const RowMajor inverse = inverse_of(matrix).transpose();
   Matrix result(matrix.rows(), matrix.cols());

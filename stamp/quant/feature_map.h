@@ -41,6 +41,10 @@ class RowMap {
   std::optional<RowRotation> rotation_;
 };
 
+/// The map of `features` features for [first, first + count) alone. Throws std::invalid_argument
+/// when `map` mixes them with others.
+FeatureMap part_of(const FeatureMap& map, int64_t features, int64_t first, int64_t count);
+
 /// M^-T of a square matrix, in fp64. Throws std::invalid_argument when there is none.
 Matrix inverse_transposed(const Matrix& matrix);
 

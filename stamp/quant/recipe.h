@@ -96,7 +96,10 @@ struct Recipe {
   /// svdquant.
   std::string feature = "none";
   SmoothingSpec smoothing;  // smoothquant, vidit-q
-  int seed = 0;             // random signs of quarot and vidit-q, where flatquant starts
+  /// Rotations of the inputs of o and down stay within each of so many equal parts of the features,
+  /// so that as many processes can share a layer (language models).
+  int rotation_parts = 1;
+  int seed = 0;  // random signs of quarot and vidit-q, where flatquant starts
   WeightSpec weights;
   WeightSpec lm_head;       // bits 4, 8 or 16
   int embedding_bits = 16;  // 8 or 16

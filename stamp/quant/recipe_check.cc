@@ -159,6 +159,7 @@ void check(const Recipe& recipe) {
   check_name("feature", recipe.feature, kFeatures);
   if (!(recipe.smoothing.alpha >= 0 && recipe.smoothing.alpha <= 1))
     throw_argument("recipe: smoothing.alpha: expected 0 to 1, got {}", recipe.smoothing.alpha);
+  check_between("rotation_parts", recipe.rotation_parts, 1, 1024);
   check_between("seed", recipe.seed, 0, kManyTokens);
   check_name("center", recipe.center, {"none", "static", "auto"});
   check_weights(recipe.weights, "weights");

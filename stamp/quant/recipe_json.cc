@@ -89,6 +89,7 @@ void visit(Recipe& recipe, Visitor& key) {
   key("name", recipe.name);
   key("feature", recipe.feature);
   key("smoothing", recipe.smoothing);
+  key("rotation_parts", recipe.rotation_parts);
   key("seed", recipe.seed);
   key("center", recipe.center);
   key("weights", recipe.weights);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "stamp/core/block_types.h"
 #include "stamp/core/error.h"
@@ -136,6 +137,37 @@ StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count) {
     part->data = static_cast<const char*>(part->data) + first * row_bytes;
   }
   return rows;
+}
+
+StoredWeight columns_layout(const StoredWeight& layout, int64_t first, int64_t count) {
+  const int64_t unit = layout.group > 0 ? std::lcm(layout.group, int64_t{8}) : 8;
+  const bool whole = first % unit == 0 && (count % unit == 0 || first + count == layout.in_dim);
+  if (first < 0 || count < 1 || first + count > layout.in_dim || !whole)
+    throw_argument("columns {} to {} of a weight with {} are no multiples of {}", first,
+                   first + count, layout.in_dim, unit);
+  StoredWeight part = layout;
+  part.in_dim = count;
+  part.packed = {layout.packed.dtype, {layout.out_dim, words_per_row(count, layout.bits)}, nullptr};
+  part.scale = {layout.scale.dtype, {layout.out_dim, part.groups()}, nullptr};
+  return part;
+}
+
+StoredWeightBuffer columns_of(const StoredWeight& weight, int64_t first, int64_t count) {
+  StoredWeightBuffer result{.view = columns_layout(weight, first, count)};
+  const int64_t group = weight.group > 0 ? first / weight.group : 0;
+  const auto copy = [&](const TensorView& from, TensorView& to, int64_t column) {
+    AlignedBuffer memory(to.bytes());
+    const int64_t size = dtype_size(from.dtype);
+    for (int64_t row = 0; row < weight.out_dim; ++row)
+      std::memcpy(static_cast<std::byte*>(memory.data()) + row * to.shape[1] * size,
+                  static_cast<const std::byte*>(from.data) + (row * from.shape[1] + column) * size,
+                  static_cast<size_t>(to.shape[1] * size));
+    to.data = memory.data();
+    return memory;
+  };
+  result.packed = copy(weight.packed, result.view.packed, first / codes_per_word(weight.bits));
+  result.scale = copy(weight.scale, result.view.scale, group);
+  return result;
 }
 
 StoredWeightBuffer copy_of(const StoredWeight& weight) {

@@ -46,7 +46,12 @@ StoredWeightBuffer stored_blocks(const TensorView& weight, int64_t first, int64_
 StoredWeight stored_blocks_layout(const TensorView& weight);
 /// Rows [first, first + count) as a weight of their own; shares the memory.
 StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count);
-/// The same in memory of its own.
+/// The layout of columns [first, first + count) of a weight of this layout; no data. Throws
+/// std::invalid_argument unless they are whole groups (if there are several) and whole words.
+StoredWeight columns_layout(const StoredWeight& layout, int64_t first, int64_t count);
+/// Columns [first, first + count), with the scales of the whole weight. Throws as columns_layout().
+StoredWeightBuffer columns_of(const StoredWeight& weight, int64_t first, int64_t count);
+/// The whole weight in memory of its own.
 StoredWeightBuffer copy_of(const StoredWeight& weight);
 /// Rows [first, first + out.rows) of W^.
 void dequantize(const StoredWeight& weight, int64_t first, FloatView out);

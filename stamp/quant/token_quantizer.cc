@@ -137,6 +137,8 @@ void TokenQuantizer::forward_only(FloatView x, int64_t position) const {
 
 void TokenQuantizer::forward_block(FloatView x) const { transform_->forward(x, params(x.rows)); }
 
+void TokenQuantizer::inverse_block(FloatView x) const { transform_->inverse(x, params(x.rows)); }
+
 void TokenQuantizer::transform_only(FloatView x, int64_t position) const {
   for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
     if (block.sinks == block.count) continue;

@@ -32,6 +32,7 @@ struct TokenBlock {
 /// which spreads nothing.
 std::vector<TokenBlock> token_blocks(const SequenceSpec& spec, int64_t tokens, TokenRows rows);
 
+class Communicator;      // core/communicator.h
 struct ActivationCodes;  // activation_codes.h
 struct FeatureMap;       // feature_map.h
 
@@ -61,16 +62,19 @@ class TokenQuantizer {
   /// The codes of the same quantization of x after map_rows(x, input); x is read once and not
   /// changed. Codes, scales and widths are those of apply() after the same map, bit for bit; those
   /// of a sequence do not depend on others in x. Reuses out's memory; runs on all threads, a lone
-  /// row on the calling one. Throws std::invalid_argument where can_encode() is false, where
-  /// apply() and map_rows() throw, and above 65536 columns (sums could overflow 32 bits).
-  void encode(ConstFloatView x, TokenRows rows, const FeatureMap& input,
-              ActivationCodes& out) const;
+  /// row on the calling one. `peers` (may be null): processes that hold the other columns of the
+  /// same rows and encode them now; ranges are those of all columns. Throws std::invalid_argument
+  /// where can_encode() is false, where apply() and map_rows() throw, and above 65536 columns (sums
+  /// could overflow 32 bits).
+  void encode(ConstFloatView x, TokenRows rows, const FeatureMap& input, ActivationCodes& out,
+              Communicator* peers = nullptr) const;
   /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
   /// calibration; there sink rows are replaced by the first kept row.
   void transform_only(FloatView x, int64_t position = 0) const;
   void forward_only(FloatView x, int64_t position = 0) const;
-  /// x := L x for one block without sinks.
+  /// x := L x, or x := L^-1 x, for one block without sinks.
   void forward_block(FloatView x) const;
+  void inverse_block(FloatView x) const;
   /// Bits that apply() spends on such a matrix.
   BitCount count_bits(int64_t tokens, int64_t cols, int64_t position = 0, int64_t group = 0) const;
 

@@ -7,6 +7,7 @@
 #include "random_matrix.h"
 #include "stamp/nn/matmul.h"
 #include "stamp/quant/weight_quant.h"
+#include "tests/core/thread_processes.h"
 
 namespace stamp {
 namespace {
@@ -212,6 +213,67 @@ TEST_F(LinearTest, RejectsWhatDoesNotFit) {
   Matrix* const two[] = {&a, &b};
   EXPECT_THROW(linear.forward(x.view(), 0, one, context), std::invalid_argument);
   EXPECT_THROW(linear.forward(narrow.view(), 0, two, context), std::invalid_argument);
+}
+
+/// A linear whose input is split over two processes, beside one that has all of it.
+class SplitLinear : public LinearTest {
+ protected:
+  Linear make(const Recipe& recipe, const FeatureMap& map, InputPart input = {}) const {
+    const GroupBasis basis{.input = map, .online = map};
+    return Linear("site", {weights()[0]}, recipe, nullptr, basis, Execution::kInteger, input);
+  }
+  void expect_sum(const Recipe& recipe, const FeatureMap& map = {}) const {
+    const Linear whole = make(recipe, map);
+    ForwardContext context;
+    Matrix expected(x.rows(), 40), added = Matrix::zeros(x.rows(), 40);
+    whole.forward_into(x.view(), 0, expected.view(), false, context);
+    ThreadProcesses::run(2, [&](Communicator& own) {
+      const InputPart input{own.rank() * kIn / 2, kIn / 2, &own};
+      const Linear part = make(recipe, map, input);
+      ForwardContext mine;
+      Matrix y(x.rows(), 40), twice = Matrix::zeros(x.rows(), 40);
+      const ConstFloatView features = x.view().cols_from(input.first, input.count);
+      part.forward_into(features, 0, y.view(), false, mine);
+      part.forward_into(features, 0, twice.view(), true, mine);
+      part.forward_into(features, 0, twice.view(), true, mine);
+      EXPECT_LT(relative_error(y.view(), expected.view()), 1e-5);
+      for (int64_t i = 0; i < y.size(); ++i) y.data()[i] *= 2;
+      EXPECT_LT(relative_error(twice.view(), y.view()), 1e-5);
+    });
+  }
+};
+
+TEST_F(SplitLinear, IsTheSumOfItsParts) {
+  expect_sum({});
+  Recipe recipe = stamp_recipe();
+  recipe.feature = "none";
+  expect_sum(recipe);  // codes, whose scales span the features of both
+  recipe.weights.group = 8;
+  expect_sum(recipe);
+  recipe.activations.bits = 16;
+  expect_sum(recipe);  // fixed point
+}
+
+TEST_F(SplitLinear, RotatesWithinItsPart) {
+  FeatureMap map;
+  map.hadamard = plan_hadamard(kIn / 2);
+  map.scale = std::vector<float>(kIn, 1.0f);
+  map.scale[5] = 2;
+  map.mean = std::vector<float>(kIn, 0.125f);
+  expect_sum(stamp_recipe(), map);
+  map.hadamard = plan_hadamard(kIn);
+  ThreadProcesses::run(2, [&](Communicator& own) {
+    EXPECT_THROW(make(stamp_recipe(), map, {own.rank() * kIn / 2, kIn / 2, &own}),
+                 std::invalid_argument);
+  });
+}
+
+TEST_F(SplitLinear, RefusesWhatRunsOnRoundedValues) {
+  Recipe recipe = stamp_recipe();
+  recipe.weights.bits = 16;
+  ThreadProcesses::run(2, [&](Communicator& own) {
+    EXPECT_THROW(make(recipe, {}, {own.rank() * kIn / 2, kIn / 2, &own}), std::invalid_argument);
+  });
 }
 
 }  // namespace

@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "stamp/core/parallel.h"
+#include "stamp/core/progress.h"
 #include "stamp/core/rng.h"
+#include "stamp/io/model_files.h"
+#include "tests/io/test_files.h"
 
 namespace stamp {
 namespace {
@@ -138,6 +141,65 @@ TEST_F(Scoring, TokensThatCloseARunDependOnThePastOnly) {
   const Matrix after = logits_of(ids);
   for (int64_t t = run - 1; t < 40; t += run)
     for (int64_t j = 0; j < vocabulary; ++j) EXPECT_EQ(before(t, j), after(t, j)) << t;
+}
+
+class JournaledScoring : public Scoring {
+ protected:
+  ScoreResult score_journaled(const Recipe& recipe, int64_t model_stamp = 1) {
+    const auto model = make_model(source, {.recipe = recipe});
+    return score(*model, {.sqnr_windows = 1, .journal = folder.path(), .models = model_stamp});
+  }
+  std::filesystem::path file() const {
+    std::filesystem::path only;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      EXPECT_TRUE(only.empty()) << "a second journal";
+      only = entry.path();
+    }
+    return only;
+  }
+  static void expect_same(const ScoreResult& a, const ScoreResult& b) {
+    EXPECT_EQ(a.all.perplexity, b.all.perplexity);
+    EXPECT_EQ(a.all.kl_mean, b.all.kl_mean);
+    EXPECT_EQ(a.all.kl_99, b.all.kl_99);
+    EXPECT_EQ(a.hidden_sqnr_db, b.hidden_sqnr_db);
+    ASSERT_EQ(a.linears.size(), b.linears.size());
+    for (size_t i = 0; i < a.linears.size(); ++i) EXPECT_EQ(a.linears[i].db, b.linears[i].db);
+    EXPECT_FALSE(b.partial);
+  }
+  TempDirectory folder;
+};
+
+TEST_F(JournaledScoring, GoesOnAfterAnyNumberOfBytes) {
+  const ScoreResult whole = score_journaled(quantized());
+  const std::string bytes = read_text(file());
+  for (const size_t kept :
+       {size_t{0}, size_t{7}, bytes.size() / 3, bytes.size() - 1, bytes.size()}) {
+    std::ofstream(file(), std::ios::binary) << bytes.substr(0, kept);
+    expect_same(whole, score_journaled(quantized()));
+    EXPECT_EQ(read_text(file()), bytes);
+  }
+}
+
+TEST_F(JournaledScoring, FinishedWindowsAreNotComputedAgain) {
+  const ScoreResult whole = score_journaled(quantized());
+  interrupt();  // nothing is computed any more
+  expect_same(whole, score_journaled(quantized()));
+  clear_interrupt();
+}
+
+TEST_F(JournaledScoring, OtherModelsAndRecipesHaveTheirOwn) {
+  score_journaled(quantized());
+  score_journaled(quantized(), 2);
+  Recipe wider = quantized();
+  wider.activations.bits = 4;
+  score_journaled(wider);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 3);
+}
+
+TEST_F(JournaledScoring, AFolderThatCannotBeWrittenIsAnError) {
+  const auto file = folder.write("file", "");
+  const ScoreOptions options{.journal = file, .models = 1};
+  EXPECT_THROW(score(*plain, options), std::runtime_error);
 }
 
 }  // namespace

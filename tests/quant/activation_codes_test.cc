@@ -8,6 +8,7 @@
 #include "stamp/quant/grid_transform.h"
 #include "stamp/quant/haar.h"
 #include "stamp/quant/weight_quant.h"
+#include "tests/core/thread_processes.h"
 #include "tests/quant/matrices.h"
 
 namespace stamp {
@@ -122,6 +123,31 @@ TEST(Encode, CodesAreThoseOfApply) {
             << spec.sequence.transform << " " << spec.plan.kind << " " << tokens << " " << position;
         expect_sound(codes);
       }
+  }
+}
+
+TEST(Encode, ProcessesWithPartsOfTheColumnsEncodeAsOne) {
+  constexpr int64_t kPart = 24;
+  for (const TokenSpec& spec : many_specs()) {
+    const TokenQuantizer quantizer = quantizer_of(spec);
+    for (const int64_t tokens : {1, 9, 33, 64}) {
+      const Matrix x = random_matrix(tokens, 2 * kPart, 4, 0.3);
+      ActivationCodes whole;
+      quantizer.encode(x.view(), 0, {}, whole);
+      ThreadProcesses::run(2, [&](Communicator& own) {
+        ActivationCodes part;
+        const int64_t first = own.rank() * kPart;
+        quantizer.encode(x.view().cols_from(first, kPart), 0, {}, part, &own);
+        ASSERT_EQ(part.rows, whole.rows);
+        for (int64_t i = 0; i < part.rows; ++i) {
+          const auto row = static_cast<size_t>(i);
+          ASSERT_EQ(part.constants[row].scale, whole.constants[row].scale);
+          ASSERT_EQ(part.constants[row].offset, whole.constants[row].offset);
+          ASSERT_TRUE(std::equal(part.row(i), part.row(i) + kPart, whole.row(i) + first))
+              << spec.sequence.transform << " " << tokens << " row " << i;
+        }
+      });
+    }
   }
 }
 

@@ -100,5 +100,53 @@ TEST(FeatureMap, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(map_weight_rows(x.view(), singular), std::invalid_argument);
 }
 
+/// Every part of x mapped by its part of the map is that part of x mapped.
+void expect_parts(const FeatureMap& map, int64_t features, int64_t parts) {
+  const Matrix x = random_matrix(3, features);
+  Matrix whole = x;
+  map_rows(whole.view(), map);
+  const int64_t count = features / parts;
+  for (int64_t first = 0; first < features; first += count) {
+    Matrix own = Matrix::copy_of(x.view().cols_from(first, count));
+    map_rows(own.view(), part_of(map, features, first, count));
+    for (int64_t i = 0; i < own.rows(); ++i)
+      for (int64_t j = 0; j < count; ++j) ASSERT_NEAR(own(i, j), whole(i, first + j), 1e-5);
+  }
+}
+
+TEST(PartOfFeatureMap, ActsAsTheWhole) {
+  FeatureMap map;
+  expect_parts(map, 24, 3);
+  map.scale = std::vector<float>(24, 2.0f);
+  map.scale[20] = 0.5f;
+  map.mean = std::vector<float>(24, 0.25f);
+  map.mean[3] = 1;
+  expect_parts(map, 24, 3);
+  map.hadamard = plan_hadamard(8);
+  expect_parts(map, 24, 3);
+  map.right = random_matrix(4, 4);
+  expect_parts(map, 24, 3);
+  map.left = Matrix::zeros(6, 6);  // two by two
+  for (int64_t i = 0; i < 6; ++i)
+    for (int64_t j = 0; j < 2; ++j) map.left(i, i / 2 * 2 + j) = static_cast<float>(1 + i + 2 * j);
+  expect_parts(map, 24, 3);
+  map.right = {};
+  expect_parts(map, 24, 3);
+}
+
+TEST(PartOfFeatureMap, RefusesFeaturesThatAreMixedWithOthers) {
+  FeatureMap map;
+  map.hadamard = plan_hadamard(16);
+  EXPECT_THROW(part_of(map, 48, 8, 16), std::invalid_argument);
+  EXPECT_THROW(part_of(map, 48, 0, 24), std::invalid_argument);
+  EXPECT_NO_THROW(part_of(map, 48, 16, 16));
+  FeatureMap learned;
+  learned.left = random_matrix(6, 6);
+  EXPECT_THROW(part_of(learned, 24, 0, 12), std::invalid_argument);
+  learned.left = {};
+  learned.right = random_matrix(6, 6);
+  EXPECT_THROW(part_of(learned, 24, 0, 8), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace stamp

@@ -98,5 +98,34 @@ TEST(StoredWeight, CheckFindsWhatDoesNotFit) {
   refuses([](StoredWeight& w) { w.scale.shape = {4}; });
 }
 
+TEST(ColumnsOfStoredWeight, AreThoseOfTheWhole) {
+  const Matrix w = random_matrix(5, 96);
+  for (const int bits : {3, 4, 8})
+    for (const int64_t group : {0, 16, 32}) {
+      const WeightSpec spec{.bits = bits, .group = static_cast<int>(group)};
+      const StoredWeightBuffer whole = quantize_weight(w.view(), spec);
+      Matrix values(5, 96), own(5, 32);
+      dequantize(whole.view, 0, values.view());
+      for (const int64_t first : {0, 32, 64}) {
+        const StoredWeightBuffer part = columns_of(whole.view, first, 32);
+        check(part.view, "part");
+        dequantize(part.view, 0, own.view());
+        for (int64_t i = 0; i < own.rows(); ++i)
+          for (int64_t j = 0; j < own.cols(); ++j) ASSERT_EQ(own(i, j), values(i, first + j));
+      }
+    }
+}
+
+TEST(ColumnsOfStoredWeight, RefusesPartsOfGroupsAndWords) {
+  const StoredWeightBuffer whole =
+      quantize_weight(random_matrix(5, 96).view(), {.bits = 4, .group = 32});
+  EXPECT_THROW(columns_of(whole.view, 16, 32), std::invalid_argument);
+  EXPECT_THROW(columns_of(whole.view, 0, 16), std::invalid_argument);
+  EXPECT_THROW(columns_of(whole.view, 64, 64), std::invalid_argument);
+  EXPECT_THROW(columns_of(whole.view, -32, 32), std::invalid_argument);
+  const StoredWeightBuffer rows = quantize_weight(random_matrix(5, 96).view(), {.bits = 4});
+  EXPECT_THROW(columns_of(rows.view, 4, 8), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace stamp

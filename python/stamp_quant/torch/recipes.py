@@ -13,6 +13,7 @@ def check_supported(recipe):
         ("center", [recipe["center"]], ("none",)),
         ("weights.quantizer", [recipe["weights"]["quantizer"]], ("rtn",)),
         ("weights.rank", [recipe["weights"]["rank"]], (0,)),
+        ("rotation_parts", [recipe["rotation_parts"]], (1,)),
         ("attention_bits", [recipe["attention_bits"]], (16,)),
         ("sequence.transform", [part["sequence"]["transform"] for part in parts if part["bits"] < 16], TRANSFORMS),
     ]

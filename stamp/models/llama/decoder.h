@@ -4,7 +4,9 @@
 
 #include "stamp/models/layer_stream.h"
 #include "stamp/models/llama/decoder_layer.h"
+#include "stamp/models/model_split.h"
 #include "stamp/nn/embedding.h"
+#include "stamp/quant/token_codec.h"
 
 namespace stamp {
 
@@ -16,6 +18,8 @@ class Decoder : public Model {
 
   const LlmConfig& config() const override { return config_; }
   const Recipe& recipe() const override { return recipe_; }
+  ModelSplit split() const override { return split_; }
+  int64_t kv_dim() const override { return own_.kv_heads * own_.head_dim; }
   Matrix forward(std::span<const int32_t> ids, KvCache& cache,
                  ForwardContext& context) const override {
     const SequenceChunk chunk{ids, &cache};
@@ -26,12 +30,19 @@ class Decoder : public Model {
   BitCount kv_bits(int64_t tokens) const override;
   bool simulated() const override;
   int64_t weight_bytes() const override;
+  int64_t link_bytes(int64_t tokens) const override {
+    return split_ == ModelSplit::kPipeline ? link_.bytes(tokens, 0) : 0;
+  }
   std::vector<std::string> notes() const override;
   Matrix forward_all(std::span<const SequenceChunk> chunks, ForwardContext& context) const override;
   void logits_of_each(ConstFloatView hidden, FloatView out, ForwardContext& context) const override;
 
  private:
   void check_chunks(std::span<const SequenceChunk> chunks) const;
+  /// work.x := the residual stream before this process's layers.
+  void begin(std::span<const int32_t> ids, DecoderWorkspace& work, ForwardContext& context) const;
+  void finish(DecoderWorkspace& work, ForwardContext& context) const;
+  void head(ConstFloatView hidden, TokenRows rows, FloatView out, ForwardContext& context) const;
   /// Calls body(linear) for every quantized linear.
   template <class Body>
   void for_each_linear(Body&& body) const {
@@ -40,14 +51,17 @@ class Decoder : public Model {
   }
 
   std::shared_ptr<const ModelSource> source_;
-  LlmConfig config_;
+  LlmConfig config_, own_;  // of the model, of this process's part of a layer
   Recipe recipe_;
+  ModelSplit split_;
+  Share layers_here_, words_here_;  // of the layers and of the vocabulary
+  TokenCodec link_;
   Embedding embedding_;
   FeatureMap stream_;                      // of the residual stream, after the embedding
   std::array<FeatureMap, 2> stream_back_;  // one after the other, after the final norm
   std::optional<Linear> lm_head_;
   std::vector<float> inverse_frequencies_, final_norm_;
-  std::vector<DecoderLayer> layers_;
+  std::vector<DecoderLayer> layers_;  // layers_here_
 };
 
 /// The layers of such a model one at a time.

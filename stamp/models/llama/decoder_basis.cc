@@ -43,15 +43,21 @@ void rotate_behind_norm(GroupBasis& group, std::vector<float>& norm, const Featu
 }
 
 /// The matrix of order `heads` that completes the rotation of each head, where one exists.
-Matrix across_heads(int64_t heads) {
+/// It mixes the heads of each of `parts` equal parts only.
+Matrix across_heads(int64_t all_heads, int64_t parts) {
+  const int64_t heads = all_heads / parts;
   if (heads == 1 || !has_hadamard(heads)) return {};
-  Matrix matrix = hadamard_matrix(heads);
+  const Matrix signs = hadamard_matrix(heads);
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(heads)));
-  for (int64_t i = 0; i < matrix.size(); ++i) matrix.data()[i] *= scale;
+  Matrix matrix = Matrix::zeros(all_heads, all_heads);
+  for (int64_t i = 0; i < all_heads; ++i)
+    for (int64_t j = 0; j < heads; ++j)
+      matrix(i, i / heads * heads + j) = scale * signs(i % heads, j);
   return matrix;
 }
 
 void rotate_layer(LayerBasis& basis, const LlmConfig& config, const Recipe& recipe) {
+  const int64_t parts = recipe.rotation_parts;
   const FeatureMap stream = stream_map(recipe, config.hidden_size);
   rotate_behind_norm(basis.groups[kQkv], basis.attention_norm, stream);
   rotate_behind_norm(basis.groups[kGateUp], basis.mlp_norm, stream);
@@ -61,13 +67,13 @@ void rotate_layer(LayerBasis& basis, const LlmConfig& config, const Recipe& reci
   HadamardPlan head = plan_hadamard(config.head_dim);
   basis.groups[kQkv].outputs.resize(3);
   basis.value.hadamard = basis.groups[kQkv].outputs[kValue].hadamard = head;
-  basis.groups[kO].input.left = basis.groups[kO].online.left = across_heads(config.heads);
+  basis.groups[kO].input.left = basis.groups[kO].online.left = across_heads(config.heads, parts);
   const bool across = basis.groups[kO].input.left.size() > 0;
   head.description = fmt::format("each head: {}, across heads: {}", head.description,
-                                 across ? fmt::format("H_{}", config.heads) : "not");
+                                 across ? fmt::format("H_{}", config.heads / parts) : "not");
   basis.groups[kO].input.hadamard = head;
 
-  const HadamardPlan down = plan_hadamard(config.intermediate_size);
+  const HadamardPlan down = plan_hadamard(config.intermediate_size / parts);
   basis.groups[kDown].input.hadamard = basis.groups[kDown].online.hadamard = down;
 }
 
@@ -121,6 +127,10 @@ LayerBasis decoder_basis(const ModelSource& source, int64_t index,
                          const std::vector<LinearGroup>& groups, const Recipe& recipe,
                          const Calibration* calibration) {
   const LlmConfig& config = source.config();
+  const int64_t parts = recipe.rotation_parts;
+  if (config.heads % parts != 0 || config.intermediate_size % parts != 0)
+    throw_argument("recipe: rotation_parts: {} does not divide {} heads and {} channels of the MLP",
+                   parts, config.heads, config.intermediate_size);
   const std::string prefix = fmt::format("model.layers.{}.", index);
   LayerBasis basis{.groups = {},
                    .attention_norm = checked_vector(source, prefix + "input_layernorm.weight",
@@ -131,7 +141,8 @@ LayerBasis decoder_basis(const ModelSource& source, int64_t index,
     GroupBasis& own = basis.groups.emplace_back();
     if (!is_quantized(recipe, index, group) && !recipe.changes_basis()) continue;
     const std::string site = fmt::format("layers.{}.{}", index, group.input);
-    own.input = site_map(site, recipe, calibration, group.weights[0].in_dim, group.head_dim);
+    own.input = site_map(site, recipe, calibration, group.weights[0].in_dim, group.head_dim,
+                         group.row_parallel ? parts : 1);
     if (recipe.needs_smoothing() && group.behind_norm && own.input.scale.empty())
       throw_runtime("{}: the calibration has no factors of this site", site);
     own.online = own.input;

@@ -1,6 +1,7 @@
 #include "stamp/models/llama/decoder_layer.h"
 
 #include "stamp/core/error.h"
+#include "stamp/models/model_split.h"
 #include "stamp/nn/layers.h"
 
 namespace stamp {
@@ -15,7 +16,8 @@ std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases b
            .behind_norm = true},
           {.input = "o_in",
            .weights = {{"self_attn.o_proj", hidden, q_dim, biases.o}},
-           .head_dim = config.head_dim},
+           .head_dim = config.head_dim,
+           .row_parallel = true},
           {.input = "mlp_in",
            .weights = {{"mlp.gate_proj", intermediate, hidden, biases.mlp},
                        {"mlp.up_proj", intermediate, hidden, biases.mlp}},
@@ -23,18 +25,20 @@ std::vector<LinearGroup> decoder_groups(const LlmConfig& config, DecoderBiases b
            .behind_norm = true},
           {.input = "down_in",
            .weights = {{"mlp.down_proj", hidden, intermediate, biases.mlp}},
-           .branch = 1}};
+           .branch = 1,
+           .row_parallel = true}};
 }
 
 DecoderLayer::DecoderLayer(const ModelSource& source, int64_t index, const ModelOptions& options,
                            DecoderBiases biases)
     : index_(index),
       name_(fmt::format("layers.{}", index)),
-      config_(source.config()),
-      groups_(decoder_groups(config_, biases)),
+      config_(own_part(source.config(), options)),
+      groups_(decoder_groups(source.config(), biases)),
       kv_(make_kv_quantizer(recipe_for_layer(options.recipe, index), static_cast<int>(index),
                             options.calibration)) {
-  const Recipe recipe = recipe_for_layer(options.recipe, index);
+  Recipe recipe = recipe_for_layer(options.recipe, index);
+  recipe.rotation_parts = rotation_parts(options, source.stored_recipe() != nullptr);
   basis_ = decoder_basis(source, index, groups_, recipe, options.calibration);
   for (size_t i = 0; i < groups_.size(); ++i)
     linears_.push_back(load_linear(source, index, groups_[i], basis_.groups[i], options));

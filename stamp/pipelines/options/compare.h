@@ -15,8 +15,8 @@ void visit_options(CompareOptions& o, Visitor&& visit) {
   visit("calibration", o.calibration,
         "calibration text, never the scored one (default: MODEL/calibration.txt)");
   visit("cache", o.cache,
-        "folder that keeps learned transforms (of images: calibrations and finished rows), so that "
-        "an interrupted run continues");
+        "folder that keeps learned transforms and finished windows (of images: calibrations and "
+        "finished rows), so that an interrupted run continues");
   visit("feature", o.features, "feature transforms");
   visit("sequence", o.sequences, "sequence transforms; none: no L");
   visit("plan", o.plans, "bit plans");

@@ -17,7 +17,8 @@ void visit_options(EvaluateOptions& o, Visitor&& visit) {
   visit("calibration", o.calibration,
         "calibration text, never the scored one (default: MODEL/calibration.txt)");
   visit("cache", o.cache,
-        "folder that keeps learned transforms, so that an interrupted run continues");
+        "folder that keeps learned transforms and finished windows, so that an interrupted run "
+        "continues");
   visit("context", o.context, "tokens per window");
   visit("windows", o.max_windows, "at most so many windows; 0: all");
   visit("bos", bos_values(o.bos_every_window), "which windows start with BOS");
@@ -27,6 +28,14 @@ void visit_options(EvaluateOptions& o, Visitor&& visit) {
   visit("execution", execution_values(o.execution),
         "quantized products on integers where the recipe allows, or simulated in fp32");
   visit("compute", compute_values(o.compute), "arithmetic of the quantized model");
+  visit(
+      "split",
+      named_values(o.split, {{"windows", ModelSplit::kNone},
+                             {"tensor", ModelSplit::kTensor},
+                             {"pipeline", ModelSplit::kPipeline}}),
+      "what the processes of mpirun share: windows, or one model, its heads and channels (tensor) "
+      "or its layers (pipeline)");
+  visit("link_bits", o.link_bits, kLinkBitsHelp);
   visit("reference", compute_values(o.reference), "arithmetic of the reference model");
 }
 template <>

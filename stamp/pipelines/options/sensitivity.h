@@ -13,6 +13,9 @@ void visit_options(SensitivityOptions& o, Visitor&& visit) {
   visit("recipe", o.recipe, "preset name or JSON file: how each tensor is quantized");
   visit("calibration", o.calibration,
         "calibration text, never the scored one (default: MODEL/calibration.txt)");
+  visit("cache", o.cache,
+        "folder that keeps learned transforms and finished windows, so that an interrupted run "
+        "continues");
   visit("context", o.context, "tokens per window");
   visit("windows", o.max_windows, "at most so many windows; 0: all");
   visit("bos", bos_values(o.bos_every_window), "which windows start with BOS");

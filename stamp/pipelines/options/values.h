@@ -17,6 +17,11 @@ inline NamedValues<Execution> execution_values(Execution& execution) {
 inline NamedValues<bool> bos_values(bool& every_window) {
   return named_values(every_window, {{"every", true}, {"first", false}});
 }
+/// How hidden states go from one process of a pipeline to the next.
+inline constexpr const char* kLinkBitsHelp =
+    "pipeline: bits of hidden states between processes: 2 to 8 (transformed and packed), 16 "
+    "(bf16), "
+    "32 (fp32)";
 
 /// A recipe without a name stands for the one that the weights of `model` were stored with, or
 /// bf16.
