@@ -152,7 +152,7 @@ Recipe load_recipe(const std::string& name_or_path);
 /// Names of the presets built into the program.
 std::vector<std::string> preset_names();
 /// Throws std::invalid_argument when a field is out of range or fields do not fit together: key,
-/// value, what is allowed.
+/// value, what is allowed. At most 1024 `layers` (ranges: 16 KiB in all) and 6144 `sites`.
 void check(const Recipe& recipe);
 /// The same for one part; `where` is its key in the recipe ("activations").
 void check(const TokenSpec& spec, const std::string& where);

@@ -15,6 +15,10 @@ namespace {
 const std::vector<std::string_view> kFeatures = {"none",    "hadamard",  "smoothquant", "quarot",
                                                  "vidit-q", "flatquant", "svdquant"};
 constexpr int kManyTokens = 1 << 20;
+// What a layer gets, all entries decide, and Recipe's questions ask for every layer that an entry
+// names: without limits a file of a megabyte would take hours. Models have at most 1024 layers with
+// 6 tensors each.
+constexpr size_t kMostLayerEntries = 1024, kMostRangeBytes = 16 * 1024, kMostSites = 6 * 1024;
 
 void check_between(const std::string& key, int value, int low, int high) {
   if (value < low || value > high)
@@ -113,34 +117,58 @@ void check_kv(const KvSpec& spec, const std::string& where, int kv_block) {
   }
 }
 
-/// Its widths, and that the other fields of the recipe allow them.
+void check_count(const char* key, size_t count, size_t most) {
+  if (count > most) throw_argument("recipe: {}: expected at most {}, got {}", key, most, count);
+}
+
+void check_counts(const Recipe& recipe) {
+  check_count("entries of layers", recipe.layers.size(), kMostLayerEntries);
+  check_count("entries of sites", recipe.sites.size(), kMostSites);
+  size_t range_bytes = 0;
+  for (const LayerSpec& spec : recipe.layers) range_bytes += spec.range.size();
+  check_count("characters in the ranges of layers", range_bytes, kMostRangeBytes);
+}
+
+/// The tensor with the width that an entry of `layers` gives it; 0: none.
+template <class Spec>
+Spec with_bits(Spec spec, int bits) {
+  if (bits != 0) spec.bits = bits;
+  if (spec.bits <= 8) spec.plan.high_bits = std::max(spec.plan.high_bits, spec.bits);
+  return spec;
+}
+
+/// That the other fields of the recipe allow its widths. Looked at alone: which entry wins may
+/// differ from layer to layer of a range.
 void check_layer(const Recipe& recipe, const LayerSpec& spec) {
   const std::string where = fmt::format("layers '{}'", spec.range.substr(0, 80));
-  const int64_t first = parse_layer_range(spec.range, "layers.range").front().first;
+  parse_layer_range(spec.range, "layers.range");
   const std::pair<const char*, int> widths[] = {{".activation_bits", spec.activation_bits},
                                                 {".k_bits", spec.k_bits},
                                                 {".v_bits", spec.v_bits}};
   for (const auto& [key, bits] : widths)
     if (bits != 0) check_bits(where + key, bits);
-  const Recipe own = recipe_for_layer(recipe, first);
-  check(own.activations, where + ": activations");
-  check_kv(own.k, where + ": k", own.kv_block);
-  check_kv(own.v, where + ": v", own.kv_block);
+  check(with_bits(recipe.activations, spec.activation_bits), where + ": activations");
+  check_kv(with_bits(recipe.k, spec.k_bits), where + ": k", recipe.kv_block);
+  check_kv(with_bits(recipe.v, spec.v_bits), where + ": v", recipe.kv_block);
 }
 
+/// Its numbers, which no width of the layer changes the meaning of.
 void check_site(const Recipe& recipe, const SiteSpec& spec) {
   const std::string where = fmt::format("sites '{}'", spec.site.substr(0, 80));
-  const int64_t layer = layer_of_site(spec.site);
-  if (layer < 0)
+  if (layer_of_site(spec.site) < 0)
     throw_argument("recipe: {}: expected layers.N. and one of attn_in, o_in, mlp_in, down_in, k, v",
                    where);
-  const TokenSpec own = spec_of_site(recipe_for_layer(recipe, layer), spec.site);
-  if (spec.average_bits != 0 && own.plan.kind != "waterfill")
-    throw_argument("recipe: {}.average_bits: needs the plan waterfill, got {}", where,
-                   own.plan.kind);
   if (spec.average_bits < 0 || spec.clip < 0)
     throw_argument("recipe: {}: expected numbers of at least 0, got average_bits {} and clip {}",
                    where, spec.average_bits, spec.clip);
+  TokenSpec own = spec.site.ends_with(".k")   ? recipe.k
+                  : spec.site.ends_with(".v") ? recipe.v
+                                              : recipe.activations;
+  if (spec.average_bits != 0 && own.plan.kind != "waterfill")
+    throw_argument("recipe: {}.average_bits: needs the plan waterfill, got {}", where,
+                   own.plan.kind);
+  if (spec.average_bits > 0) own.plan.average_bits = spec.average_bits;
+  if (spec.clip > 0) own.quantizer.clip = spec.clip;
   check(own, where);
 }
 
@@ -173,6 +201,7 @@ void check(const Recipe& recipe) {
   check_between("kv_block", recipe.kv_block, 0, kManyTokens);
   check_kv(recipe.k, "k", recipe.kv_block);
   check_kv(recipe.v, "v", recipe.kv_block);
+  check_counts(recipe);
   for (const LayerSpec& spec : recipe.layers) check_layer(recipe, spec);
   for (const SiteSpec& spec : recipe.sites) check_site(recipe, spec);
   for (const std::string& pattern : recipe.exclude) {

@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "stamp/core/error.h"
@@ -11,6 +12,20 @@ namespace stamp {
 namespace {
 
 constexpr size_t kGraphemeLimit = 6;  // bytes; longer graphemes are taken apart
+// Bytes, far beyond those of nmt_nfkc (whose longest replacement is that of U+FDFA, 18 characters).
+// Without these limits a map could make texts a million times longer, or take quadratic time.
+constexpr size_t kLongestReplacement = 1024, kLongestKey = 256;
+
+/// The longest stretch of `text` without NUL, in bytes.
+size_t longest_run(std::string_view text) {
+  size_t longest = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\0', begin), text.size());
+    longest = std::max(longest, end - begin);
+    begin = end + 1;
+  }
+  return longest;
+}
 
 // A unit of the double array (darts-clone).
 bool has_leaf(uint32_t unit) { return (unit >> 8 & 1) != 0; }
@@ -47,13 +62,16 @@ Charsmap::Charsmap(std::string_view blob, const std::string& where) {
   replacements_ = blob.substr(sizeof bytes + bytes);
   if (!replacements_.empty() && replacements_.back() != '\0')
     throw_runtime("{}: the character map's last replacement does not end", where);
+  if (const size_t longest = longest_run(replacements_); longest > kLongestReplacement)
+    throw_runtime("{}: the character map has a replacement of {} bytes, expected at most {}", where,
+                  longest, kLongestReplacement);
 }
 
 /// Calls body for every string of the trie that `text` begins with, shortest first.
 template <class Body>
 void Charsmap::for_each_match(std::string_view text, Body&& body) const {
   size_t node = offset_of(units_[0]);
-  for (size_t i = 0; i < text.size(); ++i) {
+  for (size_t i = 0; i < std::min(text.size(), kLongestKey); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
     node ^= byte;
     if (byte == 0 || node >= units_.size() || label_of(units_[node]) != byte) return;

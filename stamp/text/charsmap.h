@@ -13,7 +13,8 @@ class Charsmap {
  public:
   Charsmap() = default;
   /// `blob` as in normalizer_spec.precompiled_charsmap: u32 bytes of the double array, the array,
-  /// replacements that end in NUL. Throws std::runtime_error naming `where` when it is not.
+  /// replacements that end in NUL, of at most 1024 bytes. Throws std::runtime_error naming `where`
+  /// when it is not. Strings of the trie are sought up to a length of 256 bytes.
   Charsmap(std::string_view blob, const std::string& where);
 
   bool empty() const { return units_.empty(); }

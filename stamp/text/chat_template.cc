@@ -28,7 +28,7 @@ ChatTemplate::ChatTemplate(std::string_view source, std::string name, const Toke
 }
 
 std::string ChatTemplate::render(std::span<const ChatMessage> messages, bool add_generation_prompt,
-                                 const std::tm& now) const {
+                                 const std::tm& now, int64_t max_steps) const {
   jinja::OrderedJson variables = special_tokens_;
   variables["messages"] = jinja::OrderedJson::array();
   for (const ChatMessage& message : messages)
@@ -36,7 +36,7 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages, bool add
   variables["tools"] = nullptr;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = add_generation_prompt;
-  return template_.render(variables, now);
+  return template_.render(variables, now, max_steps);
 }
 
 }  // namespace stamp

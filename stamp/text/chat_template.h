@@ -28,7 +28,7 @@ class ChatTemplate {
   /// `add_generation_prompt`. `now` is the time that templates may print. Throws std::runtime_error
   /// naming the line when the template refuses the messages.
   std::string render(std::span<const ChatMessage> messages, bool add_generation_prompt,
-                     const std::tm& now) const;
+                     const std::tm& now, int64_t max_steps = jinja::kMaxSteps) const;
 
  private:
   jinja::Template template_;

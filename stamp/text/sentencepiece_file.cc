@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <unordered_set>
 
 #include "stamp/core/error.h"
 #include "stamp/io/json.h"
@@ -13,6 +14,9 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kLargestFile = int64_t{1} << 28;
+// The library's trainer makes pieces of up to 512 characters. Looking for all ways to cut a piece
+// is quadratic in its length.
+constexpr size_t kLongestPiece = 512 * 4;
 enum PieceType : uint64_t {
   kNormal = 1,
   kUnknown = 2,
@@ -67,16 +71,25 @@ void read_normalizer(std::string_view message, const std::string& where, ModelFi
   }
 }
 
+/// Checked before it is stored: two bytes of a file may be a piece, which takes far more memory.
+void add_piece(std::string_view message, const std::string& where, std::vector<Piece>& pieces) {
+  if (static_cast<int64_t>(pieces.size()) == kMaxTokenId)
+    throw_runtime("{}: expected at most {} pieces, got more", where, kMaxTokenId);
+  pieces.push_back(read_piece(message, where));
+  if (pieces.back().text.size() > kLongestPiece)
+    throw_runtime("{}: piece {} has {} bytes, expected at most {}", where, pieces.size() - 1,
+                  pieces.back().text.size(), kLongestPiece);
+}
+
 ModelFile read_model(std::string_view bytes, const std::string& where) {
   ModelFile file;
   ProtobufReader reader(bytes, where);
   while (const auto field = reader.next()) {
-    if (field->id == 1) file.pieces.push_back(read_piece(field->bytes, where));
+    if (field->id == 1) add_piece(field->bytes, where, file.pieces);
     if (field->id == 2) read_trainer(field->bytes, where, file);
     if (field->id == 3) read_normalizer(field->bytes, where, file);
   }
-  if (file.pieces.empty() || static_cast<int64_t>(file.pieces.size()) > kMaxTokenId)
-    throw_runtime("{}: expected 1 to {} pieces, got {}", where, kMaxTokenId, file.pieces.size());
+  if (file.pieces.empty()) throw_runtime("{}: expected pieces, got none", where);
   return file;
 }
 
@@ -89,7 +102,7 @@ SpaceRule space_rule(const ModelFile& file, const std::string& where) {
   return file.dummy_prefix ? SpaceRule::kCollapse : SpaceRule::kReplace;
 }
 
-void add_piece(const Piece& piece, int32_t id, const std::string& where, TokenizerSpec& spec) {
+void add_entry(const Piece& piece, int32_t id, const std::string& where, TokenizerSpec& spec) {
   if (!spec.vocabulary.emplace(piece.text, id).second)
     throw_runtime("{}: the piece '{}' stands twice", where, piece.text);
   if (!std::isfinite(piece.score))
@@ -128,20 +141,18 @@ Merges merges_of(const ModelFile& file, const TokenizerSpec& spec) {
   return merges;
 }
 
-bool has_token(const TokenizerConfig& config, const std::string& content) {
-  return std::any_of(config.added_tokens.begin(), config.added_tokens.end(),
-                     [&](const AddedToken& token) { return token.content == content; });
-}
-
 void add_t5_tokens(const TokenizerConfig& config, const std::string& where, TokenizerSpec& spec) {
   const std::string eos = config.special_token("eos_token");
   const int32_t id = id_of(spec, eos.empty() ? "</s>" : eos);
   if (id < 0) throw_runtime("{}: there is no token '{}' to end a text with", where, eos);
   spec.suffix = {id};
+  std::unordered_set<std::string> known;
+  for (const AddedToken& token : spec.added_tokens) known.insert(token.content);
+  for (const AddedToken& token : config.added_tokens) known.insert(token.content);
   const auto pieces = static_cast<int32_t>(spec.vocabulary.size());
   for (int32_t i = 0; i < config.extra_ids; ++i) {
     const std::string content = fmt::format("<extra_id_{}>", i);
-    if (id_of(spec, content) < 0 && !has_token(config, content))
+    if (!known.contains(content) && !spec.vocabulary.contains(content))
       spec.added_tokens.push_back(
           {.id = pieces + config.extra_ids - 1 - i, .content = content, .special = true});
   }
@@ -151,8 +162,12 @@ void add_t5_tokens(const TokenizerConfig& config, const std::string& where, Toke
 
 TokenizerSpec read_sentencepiece_file(const std::filesystem::path& path,
                                       const TokenizerConfig& config) {
-  const std::string where = path.string();
-  const ModelFile file = read_model(read_text(path, kLargestFile), where);
+  return read_sentencepiece(read_text(path, kLargestFile), path.string(), config);
+}
+
+TokenizerSpec read_sentencepiece(std::string_view bytes, const std::string& where,
+                                 const TokenizerConfig& config) {
+  const ModelFile file = read_model(bytes, where);
   TokenizerSpec spec;
   if (file.model_type == kUnigramModel && !file.byte_fallback)
     spec.model = TokenModel::kUnigram;
@@ -167,7 +182,7 @@ TokenizerSpec read_sentencepiece_file(const std::filesystem::path& path,
   spec.spaces = space_rule(file, where);
   if (!file.charsmap.empty()) spec.charsmap = Charsmap(file.charsmap, where);
   int32_t id = 0;
-  for (const Piece& piece : file.pieces) add_piece(piece, id++, where, spec);
+  for (const Piece& piece : file.pieces) add_entry(piece, id++, where, spec);
   if (spec.unknown < 0) throw_runtime("{}: there is no piece for unknown characters", where);
   if (spec.model == TokenModel::kCharacterBpe) spec.merges = merges_of(file, spec);
   if (config.tokenizer_class.starts_with("T5")) add_t5_tokens(config, where, spec);

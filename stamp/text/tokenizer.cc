@@ -64,6 +64,10 @@ Unigram make_unigram(const TokenizerSpec& spec) {
   return Unigram(std::move(pieces), spec.unknown);
 }
 
+std::string config_file(const std::filesystem::path& directory) {
+  return (directory / "tokenizer_config.json").string();
+}
+
 std::optional<std::filesystem::path> sentencepiece_model(const std::filesystem::path& directory) {
   std::error_code ignored;
   for (const char* name : {"spiece.model", "tokenizer.model"})
@@ -182,8 +186,8 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::make(TokenizerSpec spec, const TokenizerConfig& config,
-                          const std::filesystem::path& directory) {
-  apply_config(spec, config, (directory / "tokenizer_config.json").string());
+                          const std::string& where) {
+  apply_config(spec, config, where);
   Tokenizer result;
   result.impl_ = std::make_unique<Impl>(std::move(spec));
   result.impl_->eos_id = result.id_of(config.special_token("eos_token"));
@@ -197,9 +201,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model) {
   if (!has_file && sentencepiece_model(model)) return load_sentencepiece(model);
   const TokenizerConfig config = read_tokenizer_config(model);
   if (!has_file && is_clip_vocabulary(model, config))
-    return make(read_clip_vocabulary(model, config), config, model);
+    return make(read_clip_vocabulary(model, config), config, config_file(model));
   return make(read_tokenizer_file(read_model_json(model, file), (model / file).string()), config,
-              model);
+              config_file(model));
 }
 
 Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) {
@@ -207,7 +211,7 @@ Tokenizer Tokenizer::load_sentencepiece(const std::filesystem::path& directory) 
   if (!file)
     throw_runtime("{}: there is neither spiece.model nor tokenizer.model", directory.string());
   const TokenizerConfig config = read_tokenizer_config(directory);
-  return make(read_sentencepiece_file(*file, config), config, directory);
+  return make(read_sentencepiece_file(*file, config), config, config_file(directory));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special) const {

@@ -20,6 +20,10 @@ class Tokenizer {
   static Tokenizer load(const std::filesystem::path& model);
   /// The same from DIR/spiece.model or DIR/tokenizer.model even if there is a tokenizer.json.
   static Tokenizer load_sentencepiece(const std::filesystem::path& directory);
+  /// From what a tokenizer's files say; `where` names tokenizer_config.json in errors. Throws like
+  /// load().
+  static Tokenizer make(struct TokenizerSpec spec, const struct TokenizerConfig& config,
+                        const std::string& where);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
@@ -46,8 +50,6 @@ class Tokenizer {
 
  private:
   Tokenizer();
-  static Tokenizer make(struct TokenizerSpec spec, const struct TokenizerConfig& config,
-                        const std::filesystem::path& directory);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

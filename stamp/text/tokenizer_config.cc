@@ -68,6 +68,12 @@ void read_config(const ConfigReader& root, TokenizerConfig& config) {
 
 }  // namespace
 
+TokenizerConfig read_tokenizer_config(const ConfigReader& root) {
+  TokenizerConfig config;
+  read_config(root, config);
+  return config;
+}
+
 std::string TokenizerConfig::special_token(const std::string& name) const {
   for (const auto& [key, text] : special_tokens)
     if (key == name) return text;

@@ -10,6 +10,8 @@
 
 namespace stamp {
 
+class ConfigReader;
+
 struct TokenizerConfig {
   std::string tokenizer_class;  // "T5Tokenizer"; empty when absent
   int32_t extra_ids = 100;      // of T5
@@ -29,5 +31,7 @@ struct TokenizerConfig {
 /// file says instead (model_files.h). Throws
 /// std::runtime_error naming file, key and value for what is not as transformers writes it.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& model);
+/// The same of a tokenizer_config.json that was read.
+TokenizerConfig read_tokenizer_config(const ConfigReader& root);
 
 }  // namespace stamp

@@ -143,11 +143,10 @@ int32_t id_of(const TokenizerSpec& spec, const std::string& content) {
 }
 
 void apply_config(TokenizerSpec& spec, const TokenizerConfig& config, const std::string& where) {
-  for (const AddedToken& token : config.added_tokens) {
-    const bool known = std::any_of(spec.added_tokens.begin(), spec.added_tokens.end(),
-                                   [&](const AddedToken& other) { return other.id == token.id; });
-    if (!known) spec.added_tokens.push_back(token);
-  }
+  std::unordered_set<int32_t> known;
+  for (const AddedToken& token : spec.added_tokens) known.insert(token.id);
+  for (const AddedToken& token : config.added_tokens)
+    if (known.insert(token.id).second) spec.added_tokens.push_back(token);
   if (config.add_bos_token)
     spec.prefix = configured_side(spec, config, *config.add_bos_token, "bos_token", where);
   if (config.add_eos_token)

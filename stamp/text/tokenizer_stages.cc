@@ -11,6 +11,8 @@ namespace {
 constexpr const char* kByteLevelRegex =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+constexpr size_t kMaxTemplateIds = 1024;  // before a text, or after it
+
 std::string type_of(const ConfigReader& part) { return part.required(part.text("type"), "type"); }
 
 bool flag(const ConfigReader& part, const char* key, bool otherwise = false) {
@@ -159,6 +161,9 @@ void read_template(const ConfigReader& part, TokenizerSpec& spec) {
       auto& side = texts == 0 ? spec.prefix : spec.suffix;
       for (const int32_t id : special_ids(part, token->required(token->text("id"), "id")))
         side.push_back(id);
+      if (side.size() > kMaxTemplateIds)
+        part.reject("single",
+                    fmt::format("expected at most {} ids beside the text", kMaxTemplateIds));
     } else {
       const auto sequence = item.required(item.object("Sequence"), "Sequence");
       if (sequence.text("id") != "A") sequence.reject("id", "expected \"A\"");

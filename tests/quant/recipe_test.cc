@@ -213,6 +213,35 @@ TEST(Recipe, BadSitesAreNamed) {
   EXPECT_NE(complaint_of("layers.0.o_in", "average_bits", 4).find("waterfill"), std::string::npos);
 }
 
+TEST(Recipe, WidthsOfEveryLayerAreChecked) {
+  // Layer 5, the first of the range, is wide again; layer 0 is not, and has no rows at four bits.
+  Json json = to_json(Recipe{});
+  json["k"]["plan"]["kind"] = "two_level";
+  json["layers"] = {{{"range", "5,0"}, {"k_bits", 4}}, {{"range", "5"}, {"k_bits", 16}}};
+  EXPECT_NE(complaint(json).find("layers '5,0': k.plan.high_tokens"), std::string::npos);
+  json["k"]["plan"]["high_tokens"] = 32;
+  EXPECT_EQ(complaint(json), "");
+}
+
+// Every entry may change what the others mean.
+TEST(Recipe, EntriesAreCounted) {
+  Json json = to_json(load_recipe("w4a4kv4-stamp-wf"));
+  json["layers"] = Json::array();
+  for (int i = 0; i < 1024; ++i) json["layers"].push_back({{"range", "7"}, {"k_bits", 4}});
+  json["sites"] = Json::array();
+  for (int i = 0; i < 6144; ++i) json["sites"].push_back({{"site", "layers.7.mlp_in"}});
+  EXPECT_EQ(complaint(json), "");
+  Json layers = json, sites = json, ranges = json;
+  layers["layers"].push_back({{"range", "7"}});
+  EXPECT_NE(complaint(layers).find("entries of layers: expected at most 1024"), std::string::npos);
+  sites["sites"].push_back({{"site", "layers.7.k"}});
+  EXPECT_NE(complaint(sites).find("entries of sites: expected at most 6144"), std::string::npos);
+  std::string range = "0";
+  while (range.size() < 16 * 1024) range += ",0";
+  ranges["layers"][0]["range"] = range;
+  EXPECT_NE(complaint(ranges).find("in the ranges of layers"), std::string::npos);
+}
+
 TEST(Recipe, TwoLevelInAShortBlockPointsToFraction) {
   EXPECT_NE(complaint(with("/k/plan/high_tokens", 64)).find("fraction"), std::string::npos);
   EXPECT_NE(complaint(with("/activations/sequence/block_tokens", 64)).find("fraction"),

@@ -31,6 +31,26 @@ TEST(Charsmap, RefusesBrokenBlobs) {
     EXPECT_HAS(runtime_error_of([&] { Charsmap(blob, "test"); }), "test: ") << blob.size();
 }
 
+TEST(Charsmap, TextsCannotGrowWithoutBound) {
+  const std::string good = small_charsmap();
+  EXPECT_NO_THROW(Charsmap(good + std::string(1024, 'x') + '\0', "test"));
+  EXPECT_HAS(runtime_error_of([&] { Charsmap(good + std::string(1025, 'x') + '\0', "test"); }),
+             "a replacement of 1025 bytes");
+}
+
+TEST(Charsmap, CyclesTakeLinearTime) {
+  // A trie whose node "a" is its own child, without a leaf: every place of the text matches for
+  // ever.
+  std::vector<uint32_t> units(256);
+  units[0] = uint32_t{1} << 10;                // the root's children are at 1 ^ byte
+  units[1 ^ 'a'] = uint32_t{'a'} << 10 | 'a';  // as are those of "a": 1 ^ 'a' ^ 'a'
+  const auto bytes = static_cast<uint32_t>(4 * units.size());
+  std::string blob(reinterpret_cast<const char*>(&bytes), 4);
+  blob.append(reinterpret_cast<const char*>(units.data()), bytes);
+  const std::string text(1'000'000, 'a');
+  EXPECT_EQ(Charsmap(blob, "test").normalize(text), text);
+}
+
 TEST(Charsmap, RandomTriesAreHarmless) {
   Rng rng(1);
   for (int round = 0; round < 200; ++round) {

@@ -1,5 +1,6 @@
 #include "stamp/text/jinja/jinja.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -99,6 +100,56 @@ TEST(Jinja, ValuesCannotGrowWithoutBound) {
     EXPECT_TRUE(message.find("too long") != message.npos || message.find("deeper") != message.npos)
         << body << ": " << message;
   }
+}
+
+// Each of these would run for hours, or take gigabytes, if what it does were not counted.
+TEST(Jinja, WorkInsideOneStepIsCounted) {
+  const auto repeated = [](const std::string& part, int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += part;
+    return text;
+  };
+  const std::string many = "{% for i in range(100000) %}";
+  std::string parameters = "a0", arguments = "a0=1";
+  for (int i = 1; i < 20000; ++i) {
+    parameters += fmt::format(",a{}", i);
+    arguments += fmt::format(",a{}=1", i);
+  }
+  const std::string macro = "{% macro f(" + parameters + ") %}{% endmacro %}" + many;
+  for (const std::string& source :
+       {macro + "{{ f() }}{% endfor %}", macro + "{{ f(" + arguments + ") }}{% endfor %}",
+        std::string("{{ ('\n' * 100000 * 400).splitlines() | length }}"),
+        std::string("{{ range(100000) | list | tojson(separators=['x' * 100000 * 100, ':']) }}")})
+    EXPECT_NE(failure(source).find("runs too long"), std::string::npos) << source.substr(0, 60);
+  // Filters within each other: 500 at most, and what all of them are given is counted.
+  const auto nested = [&](int depth) {
+    return failure("{{ 'a' | map('map'" + repeated(", 'map'", depth) + ") | list }}");
+  };
+  EXPECT_NE(nested(2000).find("too deep"), std::string::npos);
+  EXPECT_NE(nested(100000).find("too long"), std::string::npos);
+}
+
+TEST(Jinja, SearchingIsLinear) {
+  const std::string texts =
+      "{% set a = 'a' * 100000 * 80 %}{% set b = 'a' * 100000 * 40 ~ 'b' %}"
+      "{% set c = 'b' ~ 'a' * 100000 * 40 %}";
+  EXPECT_EQ(render(texts + "{{ b in a }} {{ a.rfind(c) }}"), "False -1");
+  EXPECT_EQ(render("{{ 'xaxbx'.find('x') }} {{ 'xaxbx'.rfind('x') }} {{ ''.rfind('') }} "
+                   "{{ 'abab'.rfind('ab') }} {{ 'ab'.find('') }} {{ 'ab'.rfind('') }} "
+                   "{{ 'a--b---c'.rsplit('--', 1) }} {{ '\u00e9-\u00e8'.rsplit('-') }}"),
+            "0 4 0 2 0 2 ['a--b-', 'c'] ['\u00e9', '\u00e8']");
+}
+
+TEST(Jinja, DictionariesAreEqualInAnyOrder) {
+  EXPECT_EQ(render("{{ {'a': 1, 'b': [2]} == {'b': [2], 'a': 1} }} {{ {'a': 1} == {'b': 1} }} "
+                   "{{ {'a': 1} == {'a': 2} }} {{ {} == {} }}"),
+            "True False False True");
+}
+
+TEST(Jinja, StepsCanBeLimitedFurther) {
+  const Template loop("{% for i in range(100) %}x{% endfor %}", "test");
+  EXPECT_EQ(loop.render(OrderedJson::object(), case_time()), std::string(100, 'x'));
+  EXPECT_THROW(loop.render(OrderedJson::object(), case_time(), 100), std::runtime_error);
 }
 
 TEST(Jinja, NamespacesMayReferToEachOther) {

@@ -80,6 +80,26 @@ TEST(SentencePieceFile, NamesWhatItDoesNotSupport) {
   EXPECT_HAS(error_of("x"), "spiece.model");
 }
 
+TEST(SentencePieceFile, SmallFilesCannotCostMuch) {
+  const auto error_of = [](const std::string& model, const TokenizerConfig& config = {}) {
+    return runtime_error_of([&] { read_sentencepiece(model, "test", config); });
+  };
+  // Ways to cut a piece: quadratic in its length.
+  EXPECT_HAS(error_of(bpe_model() + piece_field(std::string(2049, 'a'), -1)), "2049 bytes");
+  EXPECT_EQ(error_of(bpe_model() + piece_field(std::string(2048, 'a'), -1)), "");
+  // Two bytes of the file are a piece. All but the first are refused as repeated in the end, but
+  // only after all of them were stored.
+  std::string many;
+  for (int64_t i = 0; i <= kMaxTokenId; ++i) many += std::string("\x0a\x00", 2);
+  EXPECT_HAS(error_of(many), "pieces, got more");
+  // Tokens beside the pieces, each sought among those before it.
+  TokenizerConfig t5;
+  t5.tokenizer_class = "T5Tokenizer";
+  t5.extra_ids = 1 << 16;
+  const TokenizerSpec spec = read_sentencepiece(unigram_model(), "test", t5);
+  EXPECT_EQ(id_of(spec, "<extra_id_65535>"), 7);
+}
+
 TEST(SentencePieceFile, CutFilesAreErrors) {
   const std::string model = unigram_model();
   // A cut between two fields leaves a whole model with fewer of them.

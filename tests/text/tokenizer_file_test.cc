@@ -136,6 +136,28 @@ TEST(TokenizerFile, RefusesBadIds) {
   EXPECT_HAS(error_with_at("/post_processor/special_tokens/<s>/ids/0", 999), "unknown id 999");
 }
 
+TEST(TokenizerFile, TemplatesCannotMultiplyIds) {
+  Json json = small();
+  Json& single = json["post_processor"]["single"];
+  json["post_processor"]["special_tokens"]["<s>"]["ids"] = std::vector<int>(512, 258);
+  single.push_back(single[0]);
+  single.push_back(single[0]);
+  EXPECT_EQ(load(json).encode("", true).size(), 3 * 512u);
+  single.push_back(single[0]);
+  EXPECT_HAS(runtime_error_of([&] { load(json); }), "at most 1024 ids");
+}
+
+TEST(TokenizerFile, ManyConfiguredTokensAreAddedInLinearTime) {
+  TokenizerSpec spec = read_tokenizer_file(parse_json(small().dump(), "test"), "test");
+  TokenizerConfig config;
+  constexpr int32_t kMany = 400'000;
+  for (int32_t i = 0; i < kMany; ++i)
+    config.added_tokens.push_back({.id = 1000 + i, .content = std::to_string(i) + "!"});
+  config.added_tokens.push_back({.id = 1000, .content = "the second with this id"});
+  apply_config(spec, config, "test");
+  EXPECT_EQ(spec.added_tokens.size(), size_t{kMany} + 1);
+}
+
 TEST(TokenizerFile, RefusesBrokenStructure) {
   for (const char* part :
        {"model", "added_tokens", "post_processor", "pre_tokenizer", "normalizer"})

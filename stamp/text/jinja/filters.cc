@@ -146,7 +146,8 @@ Value join_filter(Machine& m, const Value& value, const Arguments& a) {
   return join_texts(m, list, args[0] ? to_text(m, *args[0]) : "");
 }
 
-Arguments without_first(const Arguments& a, size_t count) {
+Arguments without_first(Machine& m, const Arguments& a, size_t count) {
+  m.charge((a.positional.size() + a.named.size()) * kBytesPerStep);
   Arguments rest = a;
   rest.positional.erase(rest.positional.begin(),
                         rest.positional.begin() + static_cast<std::ptrdiff_t>(count));
@@ -164,7 +165,7 @@ Value map_filter(Machine& m, const Value& value, const Arguments& a) {
     }
   } else {
     const std::string& name = string_argument(m, "map", a.positional[0]);
-    const Arguments rest = without_first(a, 1);
+    const Arguments rest = without_first(m, a, 1);
     for (Value& element : list) element = apply_filter(m, name, element, rest);
   }
   return m.made(std::move(list));
@@ -176,7 +177,7 @@ Value select_filter(Machine& m, const Value& value, const Arguments& a) {
   constexpr size_t kBefore = ByAttribute ? 1 : 0;
   if (a.positional.size() < kBefore) m.fail("selectattr: the attribute is missing");
   const bool has_test = a.positional.size() > kBefore;
-  const Arguments rest = without_first(a, kBefore + (has_test ? 1 : 0));
+  const Arguments rest = without_first(m, a, kBefore + (has_test ? 1 : 0));
   List result;
   for (const Value& element : elements_of(m, value)) {
     const Value tested = ByAttribute ? field(m, element, a.positional[0]) : element;
@@ -279,6 +280,7 @@ constexpr Entry<Filter> kFilters[] = {{"abs", abs_filter},
 
 Value apply_filter(Machine& machine, std::string_view name, const Value& value,
                    const Arguments& arguments) {
+  const Machine::Recursion recursion(machine);  // map() applies filters, too
   machine.charge();
   const Entry<Filter>* filter = find_entry<Filter>(kFilters, name);
   if (!filter) machine.fail("there is no filter '{}'", name);

@@ -21,7 +21,7 @@ class Interpreter {
   }
 
   Flow run(const Block& block, std::string& out) {
-    const Recursion recursion(*this);
+    const Machine::Recursion recursion(m_);
     for (const Statement& statement : block) {
       m_.set_line(statement.line);
       m_.charge();
@@ -31,13 +31,6 @@ class Interpreter {
   }
 
  private:
-  struct Recursion {
-    explicit Recursion(Interpreter& interpreter) : depth(interpreter.depth_) {
-      if (++depth > kMaxRecursion) interpreter.m_.fail("the template recurses too deep");
-    }
-    ~Recursion() { --depth; }
-    int& depth;
-  };
   /// A scope while it lives.
   struct Inner {
     explicit Inner(Interpreter& interpreter) : scopes(interpreter.scopes_) {
@@ -175,7 +168,7 @@ class Interpreter {
   }
 
   Value evaluate(const Expression& e) {
-    const Recursion recursion(*this);
+    const Machine::Recursion recursion(m_);
     m_.charge();
     m_.set_line(e.line);
     switch (e.kind) {
@@ -298,7 +291,8 @@ class Interpreter {
   }
 
   Value call_macro(const Statement& macro, const Arguments& args) {
-    const Recursion recursion(*this);
+    const Machine::Recursion recursion(m_);
+    m_.charge(macro.names.size() * (1 + args.named.size()) * kBytesPerStep);
     Scope scope;
     if (args.positional.size() > macro.names.size())
       m_.fail("the macro '{}' takes at most {} arguments", macro.text, macro.names.size());
@@ -332,7 +326,6 @@ class Interpreter {
   Machine& m_;
   std::vector<Scope> scopes_;
   size_t frame_ = 0;  // the innermost macro's first scope
-  int depth_ = 0;
 };
 
 }  // namespace
@@ -340,8 +333,9 @@ class Interpreter {
 Template::Template(std::string_view source, std::string name)
     : name_(std::move(name)), body_(parse_template(source, name_)) {}
 
-std::string Template::render(const OrderedJson& variables, const std::tm& now) const {
-  Machine machine(name_, now);
+std::string Template::render(const OrderedJson& variables, const std::tm& now,
+                             int64_t max_steps) const {
+  Machine machine(name_, now, max_steps);
   std::string out;
   Interpreter(machine, variables).run(body_, out);
   return out;

@@ -14,6 +14,10 @@
 
 namespace stamp::jinja {
 
+/// What one rendering may use: far beyond real templates (a long conversation takes some 10^5
+/// steps) and spent within about a second.
+inline constexpr int64_t kMaxSteps = int64_t{1} << 23;
+
 class Template {
  public:
   /// `name` stands for the template in errors. Throws std::runtime_error for syntax errors and for
@@ -21,7 +25,8 @@ class Template {
   Template(std::string_view source, std::string name);
   /// Renders with the members of the object `variables`; strftime_now() formats `now`. Throws
   /// std::runtime_error naming the line: raise_exception(), wrong types, exhausted limits.
-  std::string render(const OrderedJson& variables, const std::tm& now) const;
+  std::string render(const OrderedJson& variables, const std::tm& now,
+                     int64_t max_steps = kMaxSteps) const;
 
  private:
   std::string name_;

@@ -1,6 +1,7 @@
 #include "stamp/text/jinja/library.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "stamp/text/unicode.h"
 
@@ -72,7 +73,7 @@ bool contains(Machine& machine, const Value& container, const Value& item) {
   machine.charge(container.size());
   if (container.is_undefined()) return false;
   if (const std::string* text = container.string())
-    return text->find(string_argument(machine, "in", item)) != text->npos;
+    return find_text(*text, string_argument(machine, "in", item)) != text->npos;
   if (const List* list = container.list())
     return std::any_of(list->begin(), list->end(), [&](const Value& element) {
       machine.charge(std::min(element.size(), item.size()));
@@ -81,6 +82,20 @@ bool contains(Machine& machine, const Value& container, const Value& item) {
   if (const Dict* dict = container.dict())
     return item.string() && dict->find(*item.string()) != nullptr;
   machine.fail("'in': {} contains nothing", type_name(container));
+}
+
+size_t find_text(std::string_view text, std::string_view part, size_t from) {
+  if (from > text.size()) return text.npos;
+  if (part.empty()) return from;
+  // std::string's find() is quadratic for long runs; this is the C library's two-way search.
+  const void* found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data()) : text.npos;
+}
+
+size_t rfind_text(std::string_view text, std::string_view part) {
+  const std::string mirrored_text(text.rbegin(), text.rend());
+  const size_t at = find_text(mirrored_text, std::string(part.rbegin(), part.rend()));
+  return at == text.npos ? at : text.size() - at - part.size();
 }
 
 int order(Machine& machine, const Value& a, const Value& b) {

@@ -78,6 +78,9 @@ List elements_of(Machine& machine, const Value& value);
 Value member(Machine& machine, const Value& object, std::string_view name);
 /// `item` in `container`.
 bool contains(Machine& machine, const Value& container, const Value& item);
+/// text.find(part, from) and text.rfind(part), in linear time whatever the texts are.
+size_t find_text(std::string_view text, std::string_view part, size_t from = 0);
+size_t rfind_text(std::string_view text, std::string_view part);
 /// Negative, zero or positive as a < b, a == b, a > b; fails for types without order.
 int order(Machine& machine, const Value& a, const Value& b);
 /// Python's len(); -1 for types without.

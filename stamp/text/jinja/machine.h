@@ -12,17 +12,24 @@
 
 namespace stamp::jinja {
 
-/// What one rendering may use: far beyond real templates (a long conversation takes some 10^5
-/// steps) and spent within about a second.
-constexpr int64_t kMaxSteps = int64_t{1} << 23;
 constexpr size_t kBytesPerStep = 16;
 constexpr int kMaxValueDepth = 64;
-constexpr int kMaxRecursion = 500;      // expressions, blocks and macro calls within each other
+constexpr int kMaxRecursion = 500;  // expressions, blocks, macro calls, filters within each other
 constexpr int64_t kMaxRange = 100'000;  // elements of range(), as in Jinja's sandbox
 
 class Machine {
  public:
-  Machine(std::string name, std::tm now) : name_(std::move(name)), now_(now) {}
+  Machine(std::string name, std::tm now, int64_t max_steps)
+      : name_(std::move(name)), now_(now), max_steps_(max_steps) {}
+  /// Counts one more recursion while it lives.
+  struct Recursion {
+    explicit Recursion(Machine& machine) : depth(machine.depth_) {
+      if (depth == kMaxRecursion) machine.fail("the template recurses too deep");
+      ++depth;
+    }
+    ~Recursion() { --depth; }
+    int& depth;
+  };
 
   /// Throws std::runtime_error "NAME: line N: MESSAGE".
   template <class... Args>
@@ -33,7 +40,7 @@ class Machine {
   /// Counts a step that handles `bytes` bytes.
   void charge(size_t bytes = 0) {
     steps_ += 1 + static_cast<int64_t>(bytes / kBytesPerStep);
-    if (steps_ > kMaxSteps) fail("the template runs too long");
+    if (steps_ > max_steps_) fail("the template runs too long");
   }
   /// Counts the making of a value and bounds its nesting.
   Value made(Value value) {
@@ -53,7 +60,8 @@ class Machine {
   std::string name_;
   std::tm now_;
   int line_ = 1;
-  int64_t steps_ = 0;
+  int64_t max_steps_, steps_ = 0;
+  int depth_ = 0;
   std::deque<Namespace> namespaces_;
 };
 

@@ -79,7 +79,7 @@ List words_of(std::u32string_view text, int64_t limit) {
 List split_from_left(const std::string& text, const std::string& separator, int64_t limit) {
   List result;
   size_t begin = 0;
-  for (size_t at; limit > 0 && (at = text.find(separator, begin)) != text.npos; --limit) {
+  for (size_t at; limit > 0 && (at = find_text(text, separator, begin)) != text.npos; --limit) {
     result.emplace_back(text.substr(begin, at - begin));
     begin = at + separator.size();
   }
@@ -87,15 +87,12 @@ List split_from_left(const std::string& text, const std::string& separator, int6
   return result;
 }
 
+std::string mirror(const std::string& text) { return {text.rbegin(), text.rend()}; }
+
 List split_from_right(const std::string& text, const std::string& separator, int64_t limit) {
+  const List mirrored = split_from_left(mirror(text), mirror(separator), limit);
   List result;
-  std::string rest = text;
-  for (size_t at; limit > 0 && (at = rest.rfind(separator)) != rest.npos; --limit) {
-    result.emplace_back(rest.substr(at + separator.size()));
-    rest.resize(at);
-  }
-  result.emplace_back(rest);
-  std::reverse(result.begin(), result.end());
+  for (size_t i = mirrored.size(); i-- > 0;) result.emplace_back(mirror(*mirrored[i].string()));
   return result;
 }
 
@@ -124,6 +121,7 @@ Value splitlines(Machine& m, const Value& self, const Arguments& a) {
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
     const size_t next = std::min(end + (text.compare(end, 2, "\r\n") == 0 ? 2 : 1), text.size());
+    m.charge(64 + next - begin);
     result.emplace_back(text.substr(begin, (keep ? next : end) - begin));
     begin = next;
   }
@@ -167,7 +165,7 @@ Value find(Machine& m, const Value& self, const Arguments& a) {
   const std::string& part = string_argument(m, "find", *bind(m, "find", a, {"text"}, 1)[0]);
   const std::string& text = *self.string();
   m.charge(text.size());
-  const size_t at = FromRight ? text.rfind(part) : text.find(part);
+  const size_t at = FromRight ? rfind_text(text, part) : find_text(text, part);
   if (at == text.npos) return int64_t{-1};
   return length_of(m, text.substr(0, at));
 }
@@ -178,7 +176,7 @@ Value count_in_text(Machine& m, const Value& self, const Arguments& a) {
   m.charge(text.size());
   if (part.empty()) return length_of(m, self) + 1;
   int64_t count = 0;
-  for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++count;
+  for (size_t at = 0; (at = find_text(text, part, at)) != text.npos; at += part.size()) ++count;
   return count;
 }
 
@@ -307,7 +305,7 @@ Value replace_text(Machine& machine, const std::string& text, const std::string&
   if (old_text.empty()) machine.fail("replace: the text to replace is empty");
   std::string result;
   size_t begin = 0;
-  for (size_t at; count != 0 && (at = text.find(old_text, begin)) != text.npos; --count) {
+  for (size_t at; count != 0 && (at = find_text(text, old_text, begin)) != text.npos; --count) {
     machine.charge(at - begin + new_text.size());
     result.append(text, begin, at - begin).append(new_text);
     begin = at + old_text.size();

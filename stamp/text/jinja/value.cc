@@ -18,11 +18,19 @@ bool same_lists(const List& a, const List& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), is_equal);
 }
 
+/// The entries of a dictionary by key: comparing in this order is not quadratic.
+std::vector<const std::pair<std::string, Value>*> sorted_entries(const Dict& dict) {
+  std::vector<const std::pair<std::string, Value>*> entries;
+  for (const auto& entry : dict.entries) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(), [](auto* x, auto* y) { return x->first < y->first; });
+  return entries;
+}
+
 bool same_dicts(const Dict& a, const Dict& b) {
   if (a.entries.size() != b.entries.size()) return false;
-  return std::all_of(a.entries.begin(), a.entries.end(), [&](const auto& entry) {
-    const Value* other = b.find(entry.first);
-    return other && is_equal(entry.second, *other);
+  const auto first = sorted_entries(a), second = sorted_entries(b);
+  return std::equal(first.begin(), first.end(), second.begin(), [](auto* x, auto* y) {
+    return x->first == y->first && is_equal(x->second, y->second);
   });
 }
 

@@ -151,6 +151,7 @@ class JsonWriter {
     for (size_t i = 0; i < entries.size(); ++i) {
       separate(i == 0, level + 1);
       append_string(entries[i].first);
+      machine_.charge(layout_.key_separator.size());
       out_ += layout_.key_separator;
       append(entries[i].second, level + 1);
     }
@@ -161,6 +162,7 @@ class JsonWriter {
   void separate(bool first, int level) {
     if (!first) {
       const std::string& separator = layout_.item_separator;
+      machine_.charge(separator.size());
       // With an indent, json.dumps' own separator has no blank before the newline.
       out_ += layout_.indent >= 0 && separator == ", " ? "," : separator;
     }
