@@ -71,7 +71,10 @@ void read_flow_euler(const ConfigReader& config, SchedulerConfig& result) {
 SchedulerConfig read_scheduler_config(const std::filesystem::path& directory) {
   const auto path = directory / "scheduler_config.json";
   const Json json = read_json(path);
-  const ConfigReader config(json, path.string());
+  return read_scheduler_config(ConfigReader(json, path.string()));
+}
+
+SchedulerConfig read_scheduler_config(const ConfigReader& config) {
   SchedulerConfig result;
   result.train_steps = config.integer("num_train_timesteps", 2, 100000).value_or(1000);
   result.dynamic_shift = config.boolean("use_dynamic_shifting").value_or(false);

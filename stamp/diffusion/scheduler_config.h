@@ -6,6 +6,8 @@
 
 namespace stamp {
 
+class ConfigReader;
+
 /// Defaults are those of the diffusers classes: a key that an older file lacks takes them.
 struct SchedulerConfig {
   enum class Method { kDpmSolver, kFlowEuler };
@@ -37,5 +39,7 @@ struct SchedulerConfig {
 /// FlowMatchEulerDiscreteScheduler. Throws std::runtime_error naming file, key and value for other
 /// classes, for options that are not implemented and for values out of range.
 SchedulerConfig read_scheduler_config(const std::filesystem::path& directory);
+/// The same of a file that was read.
+SchedulerConfig read_scheduler_config(const ConfigReader& config);
 
 }  // namespace stamp

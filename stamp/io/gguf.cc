@@ -185,11 +185,10 @@ struct Data {
 
 class GgufReader {
  public:
-  explicit GgufReader(const std::filesystem::path& path)
-      : where_(path.string()),
-        file_(std::make_shared<MappedFile>(path)),
-        cursor_(file_->bytes(), 0, where_) {
-    result_.file_ = file_;
+  GgufReader(std::span<const std::byte> bytes, const std::filesystem::path& path)
+      : where_(path.string()), cursor_(bytes, 0, where_) {
+    result_.path_ = path;
+    result_.bytes_ = bytes;
   }
 
   Gguf read() {
@@ -301,7 +300,7 @@ class GgufReader {
   }
 
   void place_tensors() {
-    const std::span<const std::byte> bytes = file_->bytes();
+    const std::span<const std::byte> bytes = result_.bytes_;
     const uint64_t step = alignment();
     const uint64_t begin = (cursor_.position() + step - 1) / step * step;
     const uint64_t available = begin < bytes.size() ? bytes.size() - begin : 0;
@@ -327,13 +326,21 @@ class GgufReader {
   }
 
   std::string where_;
-  std::shared_ptr<const MappedFile> file_;
   Cursor cursor_;
   Gguf result_;
   std::vector<Data> data_;
 };
 
-Gguf Gguf::open(const std::filesystem::path& path) { return GgufReader(path).read(); }
+Gguf Gguf::open(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const MappedFile>(path);
+  Gguf result = read(file->bytes(), path);
+  result.file_ = file;
+  return result;
+}
+
+Gguf Gguf::read(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  return GgufReader(bytes, path).read();
+}
 
 Json Gguf::array(const std::string& key) const {
   const std::string where = path().string(), what = "'" + shown(key) + "'";
@@ -343,7 +350,7 @@ Json Gguf::array(const std::string& key) const {
   if (array.count > kMostArrayValues)
     throw_runtime("{}: {} holds {} values, supported are {}", where, what, array.count,
                   kMostArrayValues);
-  Cursor cursor(file_->bytes(), array.position, where);
+  Cursor cursor(bytes_, array.position, where);
   Json values = Json::array();
   for (uint64_t i = 0; i < array.count; ++i) values.push_back(scalar(cursor, array.type, what));
   return values;

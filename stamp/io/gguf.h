@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ namespace stamp {
 class Gguf {
  public:
   static Gguf open(const std::filesystem::path& path);
+  /// The same of a file's bytes, which must begin at a multiple of 64 and outlive the result;
+  /// errors begin with `path`. There is no mapping to share: file() is null.
+  static Gguf read(std::span<const std::byte> bytes, const std::filesystem::path& path);
 
   /// Values by key ("llama.block_count"), without the arrays: numbers, booleans and texts.
   const Json& metadata() const { return metadata_; }
@@ -31,7 +35,7 @@ class Gguf {
   /// By name as in the file; shapes in PyTorch's order (GGUF lists the innermost size first).
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   std::shared_ptr<const MappedFile> file() const { return file_; }
-  const std::filesystem::path& path() const { return file_->path(); }
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   friend class GgufReader;
@@ -40,6 +44,8 @@ class Gguf {
     uint64_t count = 0;
     size_t position = 0;  // in the file, of the first one
   };
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
   std::shared_ptr<const MappedFile> file_;
   Json metadata_ = Json::object();
   std::map<std::string, Array> arrays_;

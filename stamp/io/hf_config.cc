@@ -131,7 +131,10 @@ void reject_other_generation(const ConfigReader& generation) {
 
 LlmConfig read_llm_config(const std::filesystem::path& model) {
   const Json json = read_model_json(model, "config.json");
-  const ConfigReader config(json, (model / "config.json").string());
+  return read_llm_config(ConfigReader(json, (model / "config.json").string()));
+}
+
+LlmConfig read_llm_config(const ConfigReader& config) {
   LlmConfig result;
   result.architecture = read_architecture(config);
   read_sizes(config, result);
@@ -144,12 +147,14 @@ LlmConfig read_llm_config(const std::filesystem::path& model) {
 
 GenerationConfig read_generation_config(const std::filesystem::path& model,
                                         const LlmConfig& config) {
-  GenerationConfig result;
-  result.eos_token_ids = config.eos_token_ids;
   const std::string name = "generation_config.json";
-  if (!has_model_json(model, name)) return result;
+  if (!has_model_json(model, name)) return {.eos_token_ids = config.eos_token_ids};
   const Json json = read_model_json(model, name);
-  const ConfigReader generation(json, (model / name).string());
+  return read_generation_config(ConfigReader(json, (model / name).string()), config);
+}
+
+GenerationConfig read_generation_config(const ConfigReader& generation, const LlmConfig& config) {
+  GenerationConfig result{.eos_token_ids = config.eos_token_ids};
   reject_other_generation(generation);
   result.do_sample = generation.boolean("do_sample").value_or(false);
   result.temperature = generation.number("temperature", 0.0, 1e6).value_or(1.0);

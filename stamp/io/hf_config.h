@@ -8,6 +8,8 @@
 
 namespace stamp {
 
+class ConfigReader;
+
 /// Llama-3 frequency scaling of RoPE; see rope.h.
 struct RopeScaling {
   double factor = 1.0, low_freq_factor = 1.0, high_freq_factor = 4.0;
@@ -34,6 +36,8 @@ struct LlmConfig {
 /// divisible by kv_heads, odd head_dim, unsupported `hidden_act`, rope types, sliding windows in
 /// use, or a quantization_config of another method.
 LlmConfig read_llm_config(const std::filesystem::path& model);
+/// The same of a config.json that was read.
+LlmConfig read_llm_config(const ConfigReader& config);
 
 struct GenerationConfig {
   bool do_sample = false;
@@ -48,5 +52,7 @@ struct GenerationConfig {
 /// std::runtime_error.
 GenerationConfig read_generation_config(const std::filesystem::path& model,
                                         const LlmConfig& config);
+/// The same of a generation_config.json that was read.
+GenerationConfig read_generation_config(const ConfigReader& generation, const LlmConfig& config);
 
 }  // namespace stamp

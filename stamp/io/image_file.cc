@@ -18,6 +18,9 @@ namespace {
 constexpr int64_t kLargestSide = 32768;
 constexpr int kJpegQuality = 95;
 constexpr size_t kLongestComment = 65000;  // of JPEG
+// Of a PNG that is read: compressed texts may be a thousand times longer than the file.
+constexpr png_alloc_size_t kLongestText = 1 << 20;
+constexpr png_uint_32 kMostTexts = 64;
 
 std::string ending_of(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
@@ -33,9 +36,13 @@ void check_picture(const Picture& picture) {
                    kLargestSide, w, h, picture.rgb.size());
 }
 
-[[noreturn]] void png_failed(png_structp, png_const_charp message) {
-  throw_runtime("libpng: {}", message);
+/// The error pointer is null, or the name of the file.
+[[noreturn]] void png_failed(png_structp png, png_const_charp message) {
+  const auto* where = static_cast<const std::string*>(png_get_error_ptr(png));
+  throw_runtime("{}libpng: {}", where ? *where + ": " : "", message);
 }
+
+void png_warned(png_structp, png_const_charp) {}
 
 /// libpng's writer; its errors are exceptions, which its C code lets through.
 struct PngWriter {
@@ -97,14 +104,22 @@ std::string encode_jpeg(const Picture& picture, const PictureMetadata& metadata)
 }
 
 struct PngReader {
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, nullptr, png_failed, nullptr);
-  png_infop info = png_create_info_struct(png);
+  png_structp png;
+  png_infop info;
+  explicit PngReader(const std::string& where)
+      : png(png_create_read_struct(PNG_LIBPNG_VER_STRING, const_cast<std::string*>(&where),
+                                   png_failed, png_warned)),
+        info(png_create_info_struct(png)) {
+    png_set_benign_errors(png, 0);  // else a chunk too large is a warning, and read
+    png_set_chunk_malloc_max(png, kLongestText);
+    png_set_chunk_cache_max(png, kMostTexts);
+  }
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
 void take_bytes(png_structp png, png_bytep data, size_t size) {
   auto& rest = *static_cast<std::string_view*>(png_get_io_ptr(png));
-  if (size > rest.size()) throw_runtime("libpng: the file ends too early");
+  if (size > rest.size()) png_error(png, "the file ends too early");
   std::memcpy(data, rest.data(), size);
   rest.remove_prefix(size);
 }
@@ -151,21 +166,26 @@ void write_picture(const std::filesystem::path& path, const Picture& picture,
 }
 
 Picture read_png(const std::filesystem::path& path, PictureMetadata* metadata) {
-  const std::string bytes = read_text(path, int64_t{1} << 32);
-  std::string_view rest = bytes;
-  PngReader reader;
-  png_set_read_fn(reader.png, &rest, take_bytes);
+  return decode_png(read_text(path, int64_t{1} << 32), path.string(), metadata);
+}
+
+Picture decode_png(std::string_view bytes, const std::string& where, PictureMetadata* metadata) {
+  PngReader reader(where);
+  png_set_read_fn(reader.png, &bytes, take_bytes);
   png_read_info(reader.png, reader.info);
   const auto width = png_get_image_width(reader.png, reader.info);
   const auto height = png_get_image_height(reader.png, reader.info);
   if (png_get_color_type(reader.png, reader.info) != PNG_COLOR_TYPE_RGB ||
-      png_get_bit_depth(reader.png, reader.info) != 8 || width > kLargestSide ||
-      height > kLargestSide)
-    throw_runtime("{}: expected 8-bit RGB of at most {} pixels a side", path.string(),
+      png_get_bit_depth(reader.png, reader.info) != 8 ||
+      png_get_interlace_type(reader.png, reader.info) != PNG_INTERLACE_NONE ||
+      width > kLargestSide || height > kLargestSide)
+    throw_runtime("{}: expected 8-bit RGB, not interlaced, of at most {} pixels a side", where,
                   kLargestSide);
-  Picture picture{width, height, std::vector<uint8_t>(size_t{3} * width * height)};
-  for (size_t y = 0; y < height; ++y)
+  Picture picture{width, height, {}};
+  for (size_t y = 0; y < height; ++y) {  // grows with the data: the sizes may be made up
+    picture.rgb.resize((y + 1) * width * 3);
     png_read_row(reader.png, picture.rgb.data() + y * width * 3, nullptr);
+  }
   png_textp texts = nullptr;
   int count = 0;
   png_get_text(reader.png, reader.info, &texts, &count);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,7 +26,10 @@ void write_picture(const std::filesystem::path& path, const Picture& picture,
                    const PictureMetadata& metadata = {});
 /// The same as bytes of a PNG file.
 std::string encode_png(const Picture& picture, const PictureMetadata& metadata = {});
-/// Reads an 8-bit RGB PNG as write_picture() makes them. Throws std::runtime_error.
+/// Reads an 8-bit RGB PNG as write_picture() makes them. Throws std::runtime_error naming the file.
 Picture read_png(const std::filesystem::path& path, PictureMetadata* metadata = nullptr);
+/// The same of a file's bytes; errors begin with `where`.
+Picture decode_png(std::string_view bytes, const std::string& where,
+                   PictureMetadata* metadata = nullptr);
 
 }  // namespace stamp

@@ -8,34 +8,6 @@
 #include "stamp/io/safetensors_header.h"
 
 namespace stamp {
-namespace {
-
-/// A shard name from an index may not lead out of the directory, nor to another index.
-void check_shard_name(const std::filesystem::path& index, const std::string& shard) {
-  const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == shard.npos;
-  if (!plain || !shard.ends_with(".safetensors"))
-    throw_runtime("{}: expected shards to be plain names ending in .safetensors, got '{}'",
-                  index.string(), shard.substr(0, 200));
-}
-
-using ShardTensors = std::map<std::string, std::vector<std::string>>;
-
-ShardTensors read_index(const std::filesystem::path& index) {
-  const Json json = read_json(index);
-  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
-      json["weight_map"].empty())
-    throw_runtime("{}: expected an object 'weight_map' that names tensors", index.string());
-  ShardTensors shards;
-  for (const auto& [tensor, shard] : json["weight_map"].items()) {
-    if (!shard.is_string())
-      throw_runtime("{}: weight_map['{}'] is not a file name", index.string(), tensor);
-    check_shard_name(index, shard);
-    shards[shard].push_back(tensor);
-  }
-  return shards;
-}
-
-}  // namespace
 
 Safetensors Safetensors::open(const std::filesystem::path& file) {
   Safetensors result(file);
@@ -56,7 +28,7 @@ Safetensors Safetensors::open_model(const std::filesystem::path& directory,
     throw_runtime("{}: expected {} or {}, found neither", directory.string(),
                   single.filename().string(), index.filename().string());
   Safetensors result(directory);
-  for (const auto& [shard, tensors] : read_index(index))
+  for (const auto& [shard, tensors] : read_shard_index(read_json(index), index.string()))
     result.add_file(directory / shard, &tensors);
   return result;
 }

@@ -4,10 +4,8 @@
 #include <bit>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "stamp/core/error.h"
-#include "stamp/io/json.h"
 
 namespace stamp {
 namespace {
@@ -132,11 +130,32 @@ class HeaderReader {
   std::vector<Range> ranges_;
 };
 
+void check_shard_name(const std::string& shard, const std::string& where) {
+  const bool plain = shard.find_first_of(std::string_view("/\\\0", 3)) == shard.npos;
+  if (!plain || !shard.ends_with(".safetensors"))
+    throw_runtime("{}: expected shards to be plain names ending in .safetensors, got '{}'", where,
+                  shard.substr(0, 200));
+}
+
 }  // namespace
 
 std::map<std::string, TensorView> read_safetensors_header(std::span<const std::byte> file,
                                                           const std::string& where) {
   return HeaderReader(file, where).read();
+}
+
+std::map<std::string, std::vector<std::string>> read_shard_index(const Json& json,
+                                                                 const std::string& where) {
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
+      json["weight_map"].empty())
+    throw_runtime("{}: expected an object 'weight_map' that names tensors", where);
+  std::map<std::string, std::vector<std::string>> shards;
+  for (const auto& [tensor, shard] : json["weight_map"].items()) {
+    if (!shard.is_string()) throw_runtime("{}: weight_map['{}'] is not a file name", where, tensor);
+    check_shard_name(shard.get_ref<const std::string&>(), where);
+    shards[shard.get_ref<const std::string&>()].push_back(tensor);
+  }
+  return shards;
 }
 
 }  // namespace stamp

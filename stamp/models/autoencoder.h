@@ -27,6 +27,9 @@ class Autoencoder {
   virtual int64_t decode_bytes(int64_t height, int64_t width) const = 0;
 };
 
+/// What the config.json of such an autoencoder says. Throws std::runtime_error for other classes,
+/// options that are not implemented and sizes that do not fit together.
+AutoencoderConfig read_autoencoder_config(const ConfigReader& config);
 /// The autoencoder of DIR: AutoencoderKL or AutoencoderDC. Throws std::runtime_error for other
 /// classes, options that are not implemented, missing tensors and wrong shapes.
 std::unique_ptr<Autoencoder> open_autoencoder(const std::filesystem::path& directory);

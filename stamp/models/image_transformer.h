@@ -51,6 +51,9 @@ class ImageTransformer {
   virtual std::vector<std::string> notes() const = 0;
 };
 
+/// What the config.json of such a transformer says. Throws std::runtime_error for other classes,
+/// options that are not implemented and sizes that do not fit together.
+ImageTransformerConfig read_image_transformer_config(const ConfigReader& config);
 /// The transformer of DIR: PixArtTransformer2DModel, Transformer2DModel (as PixArt's older files
 /// say) or SanaTransformer2DModel, with a recipe applied. Throws std::runtime_error for other
 /// classes, options that are not implemented, missing tensors and wrong shapes.

@@ -15,22 +15,22 @@ constexpr Known kPipelines[] = {{"PixArtSigmaPipeline", ImageFamily::kPixArt},
 
 }  // namespace
 
+ImageDirectory read_model_index(const ConfigReader& index) {
+  const std::string name = index.required(index.text("_class_name"), "_class_name");
+  for (const Known& pipeline : kPipelines)
+    if (pipeline.name == name) return {.family = pipeline.family, .class_name = name};
+  index.reject("_class_name",
+               "supported are PixArtSigmaPipeline, PixArtAlphaPipeline and SanaPipeline");
+}
+
 ImageDirectory open_image_directory(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored))
     throw_runtime("{}: there is no such folder", path.string());
   const auto file = path / "model_index.json";
   const Json json = read_json(file);
-  const ConfigReader index(json, file.string());
-  ImageDirectory result{.path = path};
-  result.class_name = index.required(index.text("_class_name"), "_class_name");
-  const Known* known = nullptr;
-  for (const Known& pipeline : kPipelines)
-    if (pipeline.name == result.class_name) known = &pipeline;
-  if (known == nullptr)
-    index.reject("_class_name",
-                 "supported are PixArtSigmaPipeline, PixArtAlphaPipeline and SanaPipeline");
-  result.family = known->family;
+  ImageDirectory result = read_model_index(ConfigReader(json, file.string()));
+  result.path = path;
   for (const char* part : {"tokenizer", "text_encoder", "transformer", "vae", "scheduler"})
     if (!std::filesystem::is_directory(result.part(part), ignored))
       throw_runtime("{}: the part '{}' is missing", path.string(), part);

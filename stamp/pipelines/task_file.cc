@@ -36,7 +36,11 @@ std::vector<std::string> texts_of(const Json& json, const char* key) {
 /// A number, as such or as text.
 int64_t index_of(const Json& json, const char* key) {
   const auto found = json.find(key);
-  if (found != json.end() && found->is_number_integer()) return found->get<int64_t>();
+  if (found != json.end() && found->is_number_integer()) {
+    if (*found < 0 || *found > kMostChoices)
+      reject(fmt::format("{}: expected a number from 0 to {}", key, kMostChoices));
+    return found->get<int64_t>();
+  }
   const std::string text = text_of(json, key);
   if (text.size() != 1 || text[0] < '0' || text[0] > '9')
     reject(fmt::format("{}: expected a number", key));
@@ -56,17 +60,30 @@ TaskItem arc(const Json& json) {
   return item;
 }
 
-/// "[title]" ends a heading; other brackets are remarks.
+/// "[title]" ends a heading; other brackets are remarks. Every step copies the text once, so that
+/// long lines take linear time.
 std::string hellaswag_text(std::string text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   const auto last = text.find_last_not_of(" \t\r\n");
   text = first == std::string::npos ? "" : text.substr(first, last - first + 1);
-  for (size_t at; (at = text.find(" [title]")) != std::string::npos;) text.replace(at, 8, ". ");
-  for (size_t open, close; (open = text.find('[')) != std::string::npos &&
-                           (close = text.find(']', open)) != std::string::npos;)
-    text.erase(open, close - open + 1);
-  for (size_t at = 0; (at = text.find("  ", at)) != std::string::npos; ++at) text.erase(at, 1);
-  return text;
+  constexpr std::string_view kTitle = " [title]";
+  std::string without_titles, without_remarks, result;
+  size_t begin = 0;
+  for (size_t at; (at = text.find(kTitle, begin)) != text.npos; begin = at + kTitle.size())
+    without_titles.append(text, begin, at - begin).append(". ");
+  without_titles.append(text, begin);
+  begin = 0;
+  for (size_t open, close; (open = without_titles.find('[', begin)) != text.npos &&
+                           (close = without_titles.find(']', open)) != text.npos;
+       begin = close + 1)
+    without_remarks.append(without_titles, begin, open - begin);
+  without_remarks.append(without_titles, begin);
+  // As Python's replace("  ", " "): pairs, from the left.
+  for (size_t i = 0; i < without_remarks.size(); ++i) {
+    result += without_remarks[i];
+    if (without_remarks.compare(i, 2, "  ") == 0) ++i;
+  }
+  return result;
 }
 
 /// Python's str.capitalize() for ASCII.
@@ -146,18 +163,24 @@ Task load_task(const std::filesystem::path& file) {
   if (error || static_cast<int64_t>(size) > kLargestFile)
     throw_runtime("{}: expected a file of at most 1 GiB", file.string());
   std::ifstream stream(file);
-  Task task{.name = file.stem().string()};
+  Task task = read_task(stream, file.string());
+  task.name = file.stem().string();
+  return task;
+}
+
+Task read_task(std::istream& text, const std::string& where) {
+  Task task;
   std::string line;
-  for (int64_t number = 1; std::getline(stream, line); ++number) {
+  for (int64_t number = 1; std::getline(text, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       if (line.size() > kLongestLine) reject("is longer than 1 MiB");
       task.items.push_back(read_item(parse_json(line, "line"), task));
     } catch (const std::exception& what) {
-      throw_runtime("{}: line {}: {}", file.string(), number, what.what());
+      throw_runtime("{}: line {}: {}", where, number, what.what());
     }
   }
-  if (task.items.empty()) throw_runtime("{}: holds no questions", file.string());
+  if (task.items.empty()) throw_runtime("{}: holds no questions", where);
   task.normalises = task.layout != "winogrande";
   return task;
 }

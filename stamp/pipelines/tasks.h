@@ -2,6 +2,7 @@
 // Multiple choice ranked by likelihood, with the prompts and normalisations of lm-eval.
 #include <algorithm>
 #include <filesystem>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct Task {
 /// Throws std::runtime_error naming file and line for what is none of these, mixes them, or is too
 /// large (1 GiB; 1 MiB a line; 64 choices).
 Task load_task(const std::filesystem::path& file);
+/// The same of the file's text; `where` names it in errors. The task has no name.
+Task read_task(std::istream& text, const std::string& where);
 
 /// Log-likelihood, in nats, of every choice of an item.
 std::vector<double> choice_log_likelihoods(const Model& model, const Tokenizer& tokenizer,

@@ -33,7 +33,6 @@ class ImageService {
     std::shared_ptr<HttpReply> reply;
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
-  ImageOptions read(const Json& body) const;
   void run(int thread_count);
   void draw(const Job& job);
 

@@ -49,6 +49,23 @@ TEST_F(Tasks, ReadsHellaswag) {
   EXPECT_EQ(item.answer, 3);
 }
 
+/// lm-eval: replace(" [title]", ". "), re.sub("\\[.*?\\]", ""), replace("  ", " ").
+TEST_F(Tasks, HellaswagTextsAreChangedOnceFromTheLeft) {
+  const TaskItem item = only_item(
+      R"({"activity_label": "a    b", "ctx_a": "[[x]y] [u", "ctx_b": "", "endings": [" [title [title]]", "a[b]  [c] d [title] e"], "label": 0})");
+  EXPECT_EQ(item.contexts, std::vector<std::string>{"a  b: y] [u"});
+  EXPECT_EQ(item.choices, (std::vector<std::string>{"", "a  d. e"}));
+}
+
+TEST_F(Tasks, LongLinesTakeLinearTime) {
+  std::string line = R"({"activity_label": "a", "ctx_a": "b", "ctx_b": "c", "endings": ["d)";
+  for (int i = 0; i < 520'000; ++i) line += "[]";
+  line += "e\"], \"label\": 0}\n";
+  std::string lines;
+  for (int i = 0; i < 60; ++i) lines += line;
+  EXPECT_EQ(load_task(file(lines)).items.back().choices[0], "de");
+}
+
 TEST_F(Tasks, ReadsPiqa) {
   const TaskItem item =
       only_item(R"({"goal": "Open it", "sol1": "pull", "sol2": "push", "label": 1})");
@@ -83,6 +100,12 @@ TEST_F(Tasks, NamesTheLineThatIsWrong) {
   for (const char* line : bad)
     EXPECT_NE(complaint(good + "\n\n" + line + "\n").find("line 3"), std::string::npos) << line;
   EXPECT_NE(complaint("\n").find("no questions"), std::string::npos);
+  // One less than this would overflow.
+  EXPECT_NE(
+      complaint(
+          R"({"sentence": "a _", "option1": "b", "option2": "c", "answer": -9223372036854775808})")
+          .find("expected a number from 0 to 64"),
+      std::string::npos);
   EXPECT_NE(complaint(R"({"sentence": "no blank", "option1": "a", "option2": "b", "answer": "1"})")
                 .find("expected one _"),
             std::string::npos);

@@ -223,6 +223,8 @@ class Dcae : public Autoencoder {
 
 }  // namespace
 
+AutoencoderConfig read_dcae_config(const ConfigReader& config) { return read_config(config); }
+
 std::unique_ptr<Autoencoder> make_dcae(std::shared_ptr<const Component> component) {
   return std::make_unique<Dcae>(std::move(component));
 }

@@ -24,28 +24,10 @@ void check_options(const ConfigReader& config, const ImageTransformerConfig& c) 
     config.reject("use_additional_conditions", "expected a width that is a multiple of 3");
 }
 
-ImageTransformerConfig read_config(const ConfigReader& config) {
-  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 28,
-                                                     .heads = 16,
-                                                     .head_dim = 72,
-                                                     .in_channels = 4,
-                                                     .patch_size = 2,
-                                                     .sample_size = 128,
-                                                     .caption_channels = 4096});
-  c.cross_heads = c.heads;
-  c.cross_head_dim = c.head_dim;
-  c.ff_size = 4 * c.dim();
-  const auto otherwise = static_cast<double>(std::max<int64_t>(c.sample_size / 64, 1));
-  c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(otherwise);
-  c.size_conditions = config.boolean("use_additional_conditions").value_or(c.sample_size == 128);
-  check_options(config, c);
-  return c;
-}
-
 class PixArt : public Dit {
  public:
   PixArt(std::shared_ptr<const Component> component, const ModelOptions& options)
-      : Dit(component, read_config(component->config()), {"pos_embed.proj", "adaln_single"},
+      : Dit(component, read_pixart_config(component->config()), {"pos_embed.proj", "adaln_single"},
             options) {
     const int64_t dim = config_.dim();
     for (int64_t i = 0; i < config_.layers; ++i) {
@@ -104,6 +86,24 @@ class PixArt : public Dit {
 };
 
 }  // namespace
+
+ImageTransformerConfig read_pixart_config(const ConfigReader& config) {
+  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 28,
+                                                     .heads = 16,
+                                                     .head_dim = 72,
+                                                     .in_channels = 4,
+                                                     .patch_size = 2,
+                                                     .sample_size = 128,
+                                                     .caption_channels = 4096});
+  c.cross_heads = c.heads;
+  c.cross_head_dim = c.head_dim;
+  c.ff_size = 4 * c.dim();
+  const auto otherwise = static_cast<double>(std::max<int64_t>(c.sample_size / 64, 1));
+  c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(otherwise);
+  c.size_conditions = config.boolean("use_additional_conditions").value_or(c.sample_size == 128);
+  check_options(config, c);
+  return c;
+}
 
 std::unique_ptr<ImageTransformer> make_pixart(std::shared_ptr<const Component> component,
                                               const ModelOptions& options) {

@@ -4,6 +4,9 @@
 
 namespace stamp {
 
+/// Sizes, of config.json alone.
+ImageTransformerConfig read_pixart_config(const ConfigReader& config);
+
 std::unique_ptr<ImageTransformer> make_pixart(std::shared_ptr<const Component> component,
                                               const ModelOptions& options);
 

@@ -10,35 +10,10 @@ namespace {
 
 constexpr double kAttentionEps = 1e-15;
 
-ImageTransformerConfig read_config(const ConfigReader& config) {
-  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 20,
-                                                     .heads = 70,
-                                                     .head_dim = 32,
-                                                     .in_channels = 32,
-                                                     .patch_size = 1,
-                                                     .sample_size = 32,
-                                                     .caption_channels = 2304});
-  c.cross_heads = config.integer("num_cross_attention_heads", 1, kMaxDitSize).value_or(20);
-  c.cross_head_dim = config.integer("cross_attention_head_dim", 1, kMaxDitSize).value_or(112);
-  const double ratio = config.number("mlp_ratio", 0.01, 100).value_or(2.5);
-  c.ff_size = static_cast<int64_t>(ratio * static_cast<double>(c.dim()));
-  c.timestep_scale = config.number("timestep_scale", 1e-6, 1e6).value_or(1.0);
-  c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(0.0);
-  const std::string norm = config.text("qk_norm").value_or("");
-  c.qk_norm = norm == "rms_norm_across_heads";
-  if (!norm.empty() && !c.qk_norm)
-    config.reject("qk_norm", "supported are null and \"rms_norm_across_heads\"");
-  if (config.boolean("guidance_embeds").value_or(false))
-    config.reject("guidance_embeds", "supported is false");
-  if (c.position_scale > 0 && c.dim() % 4 != 0)
-    config.reject("interpolation_scale", "expected a width that is a multiple of 4");
-  return c;
-}
-
 class Sana : public Dit {
  public:
   Sana(std::shared_ptr<const Component> component, const ModelOptions& options)
-      : Dit(component, read_config(component->config()), {"patch_embed.proj", "time_embed"},
+      : Dit(component, read_sana_config(component->config()), {"patch_embed.proj", "time_embed"},
             options) {
     const int64_t dim = config_.dim(), ff = config_.ff_size;
     for (int64_t i = 0; i < config_.layers; ++i) {
@@ -112,6 +87,32 @@ class Sana : public Dit {
 };
 
 }  // namespace
+
+ImageTransformerConfig read_sana_config(const ConfigReader& config) {
+  ImageTransformerConfig c = read_dit_sizes(config, {.layers = 20,
+                                                     .heads = 70,
+                                                     .head_dim = 32,
+                                                     .in_channels = 32,
+                                                     .patch_size = 1,
+                                                     .sample_size = 32,
+                                                     .caption_channels = 2304});
+  c.cross_heads = config.integer("num_cross_attention_heads", 1, kMaxDitSize).value_or(20);
+  c.cross_head_dim = config.integer("cross_attention_head_dim", 1, kMaxDitSize).value_or(112);
+  const double ratio = config.number("mlp_ratio", 0.01, 100).value_or(2.5);
+  c.ff_size = static_cast<int64_t>(ratio * static_cast<double>(c.dim()));
+  if (c.ff_size < 1) config.reject("mlp_ratio", fmt::format("expected at least 1 / {}", c.dim()));
+  c.timestep_scale = config.number("timestep_scale", 1e-6, 1e6).value_or(1.0);
+  c.position_scale = config.number("interpolation_scale", 1e-6, 1e6).value_or(0.0);
+  const std::string norm = config.text("qk_norm").value_or("");
+  c.qk_norm = norm == "rms_norm_across_heads";
+  if (!norm.empty() && !c.qk_norm)
+    config.reject("qk_norm", "supported are null and \"rms_norm_across_heads\"");
+  if (config.boolean("guidance_embeds").value_or(false))
+    config.reject("guidance_embeds", "supported is false");
+  if (c.position_scale > 0 && c.dim() % 4 != 0)
+    config.reject("interpolation_scale", "expected a width that is a multiple of 4");
+  return c;
+}
 
 std::unique_ptr<ImageTransformer> make_sana(std::shared_ptr<const Component> component,
                                             const ModelOptions& options) {

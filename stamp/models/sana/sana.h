@@ -5,6 +5,9 @@
 
 namespace stamp {
 
+/// Sizes, of config.json alone.
+ImageTransformerConfig read_sana_config(const ConfigReader& config);
+
 std::unique_ptr<ImageTransformer> make_sana(std::shared_ptr<const Component> component,
                                             const ModelOptions& options);
 

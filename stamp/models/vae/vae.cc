@@ -189,6 +189,8 @@ class Vae : public Autoencoder {
 
 }  // namespace
 
+AutoencoderConfig read_vae_config(const ConfigReader& config) { return read_config(config); }
+
 std::unique_ptr<Autoencoder> make_vae(std::shared_ptr<const Component> component) {
   return std::make_unique<Vae>(std::move(component));
 }

@@ -4,6 +4,9 @@
 
 namespace stamp {
 
+/// What others need to know of config.json; all of it is checked.
+AutoencoderConfig read_vae_config(const ConfigReader& config);
+
 std::unique_ptr<Autoencoder> make_vae(std::shared_ptr<const Component> component);
 
 }  // namespace stamp
