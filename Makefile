@@ -1,9 +1,10 @@
 # The front door. `make demo` and `make test` do everything that a fresh Debian 12 machine needs.
 BUILD ?= build
 JOBS ?= $(shell nproc)
+RUNS ?= 100000
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: help demo test test-python test-server wheel deb test-package test-arm asan tsan build bench peers deps check clean
+.PHONY: help demo test test-python test-server wheel deb test-package test-arm asan tsan fuzz build bench peers deps check clean
 help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled models -> report.html, report-images.html"
 	@echo "make test   install what is missing, build, run all tests"
@@ -15,6 +16,7 @@ help:
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
 	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
 	@echo "make tsan   the same under the thread sanitizer (clang)"
+	@echo "make fuzz   build the fuzzers and run each with RUNS=$(RUNS) inputs, or TARGET=json (clang)"
 	@echo "make build  only build: the program is $(BUILD)/stamp"
 	@echo "make bench  build and run the micro benchmarks"
 	@echo "make peers  build and compare speed with llama.cpp, OpenVINO and PyTorch (installed outside the tree)"
@@ -66,6 +68,13 @@ asan tsan:
 	@rm -f build-$@.log
 	@cmake --build build-$@ -j $(JOBS)
 	@ctest --preset $@ -j $(JOBS)
+
+fuzz:
+	@tools/install_deps.sh $@
+	@cmake --preset $@ $(LAUNCHER) > build-$@.log 2>&1 || { cat build-$@.log; exit 1; }
+	@rm -f build-$@.log
+	@cmake --build build-$@ -j $(JOBS) --target $(if $(TARGET),fuzz_$(TARGET),fuzz)
+	@tools/fuzz.sh build-$@ $(RUNS) $(TARGET)
 
 bench: deps build
 	@cmake --build $(BUILD) --target kernels_bench integer_bench quant_bench attention_bench

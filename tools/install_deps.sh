@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; asks apt only for what is missing. With the argument "arm"
-# also those of `make test-arm`, with "tsan" those of `make tsan`.
+# also those of `make test-arm`, with "tsan" or "fuzz" those of `make tsan` and `make fuzz`.
 set -euo pipefail
 
 packages=(
@@ -12,7 +12,7 @@ packages=(
 )
 
 [[ ${1:-} == arm ]] && packages+=(g++-aarch64-linux-gnu qemu-user googletest)
-[[ ${1:-} == tsan ]] && packages+=(clang-19 libclang-rt-19-dev libomp-19-dev)
+[[ ${1:-} == tsan || ${1:-} == fuzz ]] && packages+=(clang-19 libclang-rt-19-dev libomp-19-dev)
 
 missing=()
 for package in "${packages[@]}"; do
