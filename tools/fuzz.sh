@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes readers with the programs of a fuzz build (make fuzz); prints a row of docs/quality.md for each.
+# Fuzzes readers with the programs of a fuzz build (make fuzz); prints what each ran, and whether an input was a finding.
 #   tools/fuzz.sh BUILD RUNS [TARGET]   RUNS inputs for TARGET (all of them)
 # What libFuzzer finds interesting is kept in BUILD/corpus/TARGET and used again; inputs that end a target are written to
 # BUILD/findings/TARGET-*.

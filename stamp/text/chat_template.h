@@ -26,7 +26,7 @@ class ChatTemplate {
 
   /// Text of a conversation, up to where the assistant begins to speak with
   /// `add_generation_prompt`. `now` is the time that templates may print. Throws std::runtime_error
-  /// naming the line when the template refuses the messages.
+  /// naming the line when the template refuses the messages or takes more than `max_steps`.
   std::string render(std::span<const ChatMessage> messages, bool add_generation_prompt,
                      const std::tm& now, int64_t max_steps = jinja::kMaxSteps) const;
 
