@@ -5,8 +5,8 @@
 
 Needs gguf and numpy. blocks.safetensors holds, for every type, TYPE.blocks (random bytes with finite scales)
 and TYPE.values, what gguf.quants.dequantize makes of them. llama-*.gguf and qwen2-f32.gguf are the models of
-tests/data/llm, converted as llama.cpp's converter does (q and k of Llama reordered, RoPE scaling as divisors), with a
-vocabulary of single bytes; tokens-*.gguf hold the vocabularies of tests/data/tok and no tensors.
+tests/data/llm, qwen2-yarn.gguf is that of tests/data/oracles/llm/qwen2_yarn, converted as llama.cpp's converter does (q and k
+of Llama reordered, RoPE scaling of Llama 3 as divisors), with a vocabulary of single bytes; tokens-*.gguf hold the vocabularies of tests/data/tok and no tensors.
 """
 import argparse
 import json
@@ -111,6 +111,11 @@ def add_metadata(writer, config):
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base((config.get("rope_parameters") or config)["rope_theta"])
     writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if scaling.get("rope_type") == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(scaling["factor"])
+        writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
 
 
 def add_tokenizer(writer, pre, tokens, kinds, merges):
@@ -207,6 +212,8 @@ def main():
     for name, kinds in files.items():
         write_model(out / f"llama-{name}.gguf", llama, kinds, lambda writer: add_bytes(writer, "llama-bpe"))
     write_model(out / "qwen2-f32.gguf", qwen2, [Type.F32], lambda writer: add_bytes(writer, "qwen2"))
+    yarn = DATA / "oracles/llm/qwen2_yarn/ckpt"
+    write_model(out / "qwen2-yarn.gguf", yarn, [Type.F32], lambda writer: add_bytes(writer, "qwen2"))
     write_vocabulary(out / "tokens-llama3.gguf", DATA / "tok/llama3/ckpt", "llama-bpe")
     write_vocabulary(out / "tokens-qwen2.gguf", DATA / "tok/qwen2/ckpt", "qwen2")
 

@@ -4,7 +4,7 @@
     python tools/make_oracles.py OUT [--seed 7]
 
 OUT/llm/*    tiny random checkpoints with sizes that trip shortcuts up (head_dim 8 and 24, one-token inputs, biases, both
-             spellings of the rope keys), run by `transformers` in fp32
+             spellings of the rope keys, scaled RoPE far beyond the context of training), run by `transformers` in fp32
 OUT/tok/*    byte-level BPE tokenizers trained on a few sentences, run by `tokenizers`, with rendered chat templates
 OUT/transforms.safetensors  Haar, wavelets and 2-D Haar at odd lengths, KLT, WHT at lengths that are no power of two, DCT (SciPy)
 
@@ -220,6 +220,22 @@ LLMS = {
     "qwen2_untied_130": dict(
         family="qwen2", hidden_size=16, intermediate_size=31, num_attention_heads=2, num_key_value_heads=1, vocab_size=37,
         tie_word_embeddings=False, rope_theta=1000000.0, rope_scaling=None, tokens=130, dtype="float32"),
+    # Contexts of 32 and 16 stretched to 128: 130 tokens leave both, and half of the frequencies are on the ramp.
+    "qwen2_yarn": dict(
+        family="qwen2", hidden_size=32, intermediate_size=40, num_attention_heads=2, num_key_value_heads=1, vocab_size=41,
+        tie_word_embeddings=True, rope_theta=200.0,
+        rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32),
+        tokens=130, dtype="float32"),
+    "llama_yarn_mscale_untruncated": dict(
+        hidden_size=24, intermediate_size=32, num_attention_heads=2, num_key_value_heads=1, head_dim=24, vocab_size=43,
+        attention_bias=False, mlp_bias=False, tie_word_embeddings=True, rope_theta=300.0,
+        rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=16, beta_fast=2.5, beta_slow=0.4,
+                          mscale=1.4, mscale_all_dim=0.3, truncate=False),
+        tokens=130, dtype="float32"),
+    "llama_linear": dict(
+        hidden_size=24, intermediate_size=32, num_attention_heads=3, num_key_value_heads=1, head_dim=8, vocab_size=43,
+        attention_bias=False, mlp_bias=False, tie_word_embeddings=True, rope_theta=10000.0,
+        rope_scaling=dict(rope_type="linear", factor=2.5), tokens=21, dtype="float32"),
 }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class ConfigWriter {
   }
 
  private:
-  std::string key(const char* name) const { return architecture_ + "." + name; }
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
 
   std::optional<int64_t> size(const char* name) const {
     return metadata_.integer(key(name), 1, kMaxSize);
@@ -98,13 +98,50 @@ class ConfigWriter {
 
   void set_rope() {
     config_["rope_theta"] = metadata_.number(key("rope.freq_base"), 1.0, 1e15).value_or(10000.0);
-    const std::string scaling = metadata_.text(key("rope.scaling.type")).value_or("none");
-    const double factor = metadata_.number(key("rope.scaling.factor"), 0.0, 1e6).value_or(1.0);
-    if (scaling != "none" && !(scaling == "linear" && (factor == 0.0 || factor == 1.0)))
-      metadata_.reject(key("rope.scaling.type"),
-                       R"(supported are "none" and the tensor rope_freqs.weight of Llama 3)");
+    set_rope_scaling();
     const auto found = file_.tensors().find(kRopeFactors);
-    if (found != file_.tensors().end()) config_["rope_scaling"] = llama3_scaling(found->second);
+    if (found == file_.tensors().end()) return;
+    if (config_.contains("rope_scaling"))
+      metadata_.reject(key("rope.scaling.type"),
+                       fmt::format("supported beside the tensor {} is \"none\"", kRopeFactors));
+    config_["rope_scaling"] = llama3_scaling(found->second);
+  }
+
+  /// As llama.cpp reads it: "linear" unless the file says otherwise, a factor of 0 is none.
+  void set_rope_scaling() {
+    const std::string type = metadata_.text(key("rope.scaling.type")).value_or("linear");
+    const auto older = metadata_.number(key("rope.scale_linear"), 0.0, 1e6);
+    const double given =
+        metadata_.number(key("rope.scaling.factor"), 0.0, 1e6).value_or(older.value_or(1.0));
+    const double factor = given == 0.0 ? 1.0 : given;
+    if (type == "yarn")
+      config_["rope_scaling"] = yarn_scaling(factor);
+    else if (type == "linear" && factor != 1.0)
+      config_["rope_scaling"] = {{"rope_type", "linear"}, {"factor", factor}};
+    else if (type != "linear" && type != "none")
+      metadata_.reject(key("rope.scaling.type"), R"(supported are "none", "linear" and "yarn")");
+  }
+
+  /// llama.cpp multiplies what YaRN gives to cos and sin by the file's attn_factor.
+  Json yarn_scaling(double factor) const {
+    for (const char* name : {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor"})
+      if (metadata_.number(key(name), -1e6, 1e6).value_or(1.0) != 1.0)
+        metadata_.reject(key(name), "supported is 1");
+    const char* log_multiplier = "rope.scaling.yarn_log_multiplier";
+    if (metadata_.number(key(log_multiplier), -1e6, 1e6).value_or(0.0) != 0.0)
+      metadata_.reject(key(log_multiplier), "supported is 0");
+    const double own = metadata_.number(key("rope.scaling.attn_factor"), 1e-2, 1e2).value_or(1.0);
+    const double magnitude = factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1.0;
+    Json scaling = {{"rope_type", "yarn"},
+                    {"factor", factor},
+                    {"attention_factor", own * magnitude},
+                    {"original_max_position_embeddings",
+                     size("rope.scaling.original_context_length")
+                         .value_or(config_["max_position_embeddings"].get<int64_t>())}};
+    for (const char* name : {"beta_fast", "beta_slow"})
+      if (const auto beta = metadata_.number(key("rope.scaling.yarn_") + name, 1e-6, 1e6))
+        scaling[name] = *beta;
+    return scaling;
   }
 
   /// Divisor of a frequency under Llama 3 scaling with low_freq_factor 1 and high_freq_factor 4.

@@ -6,10 +6,10 @@
 
 namespace stamp {
 
-/// What config.json would say: sizes, RoPE (the factors of a tensor rope_freqs.weight as Llama 3
-/// scaling), biases, tied embeddings, BOS and EOS. Throws std::runtime_error naming file, key and
-/// value for another architecture, missing sizes, experts, sliding windows, RoPE of a part of each
-/// head and other kinds of scaling.
+/// What config.json would say: sizes, RoPE (scaling "linear" and "yarn", the factors of a tensor
+/// rope_freqs.weight as that of Llama 3), biases, tied embeddings, BOS and EOS. Throws
+/// std::runtime_error naming file, key and value for another architecture, missing sizes, experts,
+/// sliding windows, RoPE of a part of each head and other kinds of scaling.
 Json gguf_config(const Gguf& file);
 
 /// What tokenizer.json would say, for vocabularies of kind "gpt2" (byte-level BPE) whose

@@ -44,22 +44,6 @@ void read_sizes(const ConfigReader& config, LlmConfig& result) {
     config.reject("head_dim", fmt::format("expected an even size, got {}", result.head_dim));
 }
 
-RopeScaling read_llama3_scaling(const ConfigReader& rope) {
-  const auto value = [&](const char* key) {
-    return rope.required(rope.number(key, 1e-3, 1e6), key);
-  };
-  RopeScaling scaling;
-  scaling.factor = value("factor");
-  scaling.low_freq_factor = value("low_freq_factor");
-  scaling.high_freq_factor = value("high_freq_factor");
-  const char* original = "original_max_position_embeddings";
-  scaling.original_max_position_embeddings =
-      rope.required(rope.integer(original, 1, kMaxSize), original);
-  if (scaling.high_freq_factor <= scaling.low_freq_factor)
-    rope.reject("high_freq_factor", "expected more than low_freq_factor");
-  return scaling;
-}
-
 void read_rope_level(const ConfigReader& level, LlmConfig& result) {
   result.rope_theta = level.number("rope_theta", 1.0, 1e15).value_or(result.rope_theta);
   if (level.number("partial_rotary_factor", -1e9, 1e9).value_or(1.0) != 1.0)
@@ -73,12 +57,12 @@ void read_rope(const ConfigReader& config, LlmConfig& result) {
   const auto rope = config.object(current ? "rope_parameters" : "rope_scaling");
   if (!rope) return;
   read_rope_level(*rope, result);
-  const char* key = rope->find("rope_type") != nullptr ? "rope_type" : "type";
-  const std::string type = rope->text(key).value_or("default");
-  if (type == "llama3")
-    result.rope_scaling = read_llama3_scaling(*rope);
-  else if (type != "default")
-    rope->reject(key, "supported are \"default\" and \"llama3\"");
+  result.rope_scaling = read_rope_scaling(*rope, result.rope_theta, result.max_positions);
+  if (!result.rope_scaling || result.rope_scaling->type != RopeScaling::Type::kYarn) return;
+  const RopeScaling& yarn = *result.rope_scaling;
+  const double stretched = yarn.factor * static_cast<double>(yarn.original_max_position_embeddings);
+  result.max_positions =
+      std::max(result.max_positions, static_cast<int64_t>(std::min(stretched, double{kMaxSize})));
 }
 
 void reject_sliding_windows(const ConfigReader& config, const LlmConfig& result) {

@@ -1,5 +1,6 @@
 #include "stamp/nn/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -9,9 +10,14 @@
 namespace stamp {
 namespace {
 
-/// Llama 3: long wavelengths are stretched by `factor`, short ones kept, the ones between
-/// interpolated.
-float scale_frequency(float frequency, const RopeScaling& scaling) {
+float plain_frequency(size_t j, int64_t head_dim, double theta) {
+  // fp32 throughout, as the models were trained: at position 10^5 an ulp of a frequency is a
+  // visible angle.
+  const float exponent = static_cast<float>(2 * j) / static_cast<float>(head_dim);
+  return 1.0f / std::pow(static_cast<float>(theta), exponent);
+}
+
+float llama3_frequency(float frequency, const RopeScaling& scaling) {
   const double context = static_cast<double>(scaling.original_max_position_embeddings);
   const double wavelength = 2 * std::numbers::pi / frequency;
   const double stretched = frequency / scaling.factor;
@@ -22,24 +28,68 @@ float scale_frequency(float frequency, const RopeScaling& scaling) {
   return static_cast<float>((1 - share) * stretched + share * frequency);
 }
 
-}  // namespace
+/// Pairs of dimensions (with fractions) between which YaRN goes over from kept to stretched.
+struct YarnRamp {
+  double low, high;
 
-std::vector<float> rope_inverse_frequencies(int64_t head_dim, double theta,
-                                            const std::optional<RopeScaling>& scaling) {
-  std::vector<float> frequencies(static_cast<size_t>(head_dim / 2));
-  for (size_t j = 0; j < frequencies.size(); ++j) {
-    // fp32 throughout, as the models were trained: at position 10^5 an ulp of a frequency is a
-    // visible angle.
-    const float exponent = static_cast<float>(2 * j) / static_cast<float>(head_dim);
-    const float frequency = 1.0f / std::pow(static_cast<float>(theta), exponent);
-    frequencies[j] = scaling ? scale_frequency(frequency, *scaling) : frequency;
+  YarnRamp(int64_t head_dim, double theta, const RopeScaling& scaling) {
+    const double dim = static_cast<double>(head_dim);
+    const double context = static_cast<double>(scaling.original_max_position_embeddings);
+    const auto pair_turning = [&](double times) {
+      return dim * std::log(context / (times * 2 * std::numbers::pi)) / (2 * std::log(theta));
+    };
+    low = pair_turning(scaling.beta_fast);
+    high = pair_turning(scaling.beta_slow);
+    if (scaling.truncate) {
+      low = std::floor(low);
+      high = std::ceil(high);
+    }
+    low = std::max(low, 0.0);
+    high = std::min(high, dim - 1);
+    if (low == high) high += 0.001;  // a step, without a division by zero
   }
-  return frequencies;
+
+  float stretched_share(size_t j) const {
+    const float at =
+        (static_cast<float>(j) - static_cast<float>(low)) / static_cast<float>(high - low);
+    return std::clamp(at, 0.0f, 1.0f);
+  }
+};
+
+float yarn_frequency(float frequency, float share, double factor) {
+  const float stretched = 1.0f / (static_cast<float>(factor) * (1.0f / frequency));
+  return stretched * share + frequency * (1.0f - share);
 }
 
-RopeTable make_rope_table(std::span<const float> inverse_frequencies, TokenRows rows,
-                          int64_t tokens) {
-  const int64_t half = static_cast<int64_t>(inverse_frequencies.size());
+}  // namespace
+
+RopeFrequencies rope_frequencies(int64_t head_dim, double theta,
+                                 const std::optional<RopeScaling>& scaling) {
+  RopeFrequencies result{std::vector<float>(static_cast<size_t>(head_dim / 2))};
+  for (size_t j = 0; j < result.inverse.size(); ++j)
+    result.inverse[j] = plain_frequency(j, head_dim, theta);
+  if (!scaling) return result;
+  switch (scaling->type) {
+    case RopeScaling::Type::kLinear:
+      for (float& frequency : result.inverse) frequency /= static_cast<float>(scaling->factor);
+      break;
+    case RopeScaling::Type::kLlama3:
+      for (float& frequency : result.inverse) frequency = llama3_frequency(frequency, *scaling);
+      break;
+    case RopeScaling::Type::kYarn: {
+      const YarnRamp ramp(head_dim, theta, *scaling);
+      for (size_t j = 0; j < result.inverse.size(); ++j)
+        result.inverse[j] =
+            yarn_frequency(result.inverse[j], ramp.stretched_share(j), scaling->factor);
+      result.attention_factor = static_cast<float>(scaling->attention_factor);
+      break;
+    }
+  }
+  return result;
+}
+
+RopeTable make_rope_table(const RopeFrequencies& frequencies, TokenRows rows, int64_t tokens) {
+  const int64_t half = static_cast<int64_t>(frequencies.inverse.size());
   RopeTable table{Matrix(tokens, half), Matrix(tokens, half)};
   std::vector<int64_t> positions;
   rows.for_each(tokens, [&](int64_t, const SequenceRows& part) {
@@ -48,9 +98,9 @@ RopeTable make_rope_table(std::span<const float> inverse_frequencies, TokenRows 
   for_each_row(tokens, 16 * half, [&](int64_t i) {  // a sine costs as much as 16 copies
     const auto position = static_cast<float>(positions[static_cast<size_t>(i)]);
     for (int64_t j = 0; j < half; ++j) {
-      const float angle = position * inverse_frequencies[static_cast<size_t>(j)];
-      table.cosine(i, j) = std::cos(angle);
-      table.sine(i, j) = std::sin(angle);
+      const float angle = position * frequencies.inverse[static_cast<size_t>(j)];
+      table.cosine(i, j) = frequencies.attention_factor * std::cos(angle);
+      table.sine(i, j) = frequencies.attention_factor * std::sin(angle);
     }
   });
   return table;

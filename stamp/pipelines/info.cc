@@ -67,6 +67,20 @@ Json to_json(const PartInfo& part) {
           {"bytes", part.bytes},     {"types", part.types}};
 }
 
+std::string_view rope_type(const RopeScaling& scaling) {
+  constexpr std::string_view kNames[] = {"linear", "llama3", "yarn"};
+  return kNames[static_cast<size_t>(scaling.type)];
+}
+
+std::string rope_line(const RopeScaling& scaling) {
+  const std::string trained =
+      scaling.type == RopeScaling::Type::kLinear
+          ? ""
+          : fmt::format(", trained on {} positions", scaling.original_max_position_embeddings);
+  return fmt::format("RoPE           {}, factor {}{}\n", rope_type(scaling), scaling.factor,
+                     trained);
+}
+
 }  // namespace
 
 ModelInfo inspect_model(const std::filesystem::path& directory) {
@@ -102,6 +116,7 @@ std::string to_text(const ModelInfo& info) {
         "tokens         vocabulary {}, positions {}, {:.1f} KB of unquantized K/V per token\n",
         c.layers, c.hidden_size, c.intermediate_size, c.heads, c.kv_heads, c.head_dim, c.vocab_size,
         c.max_positions, info.kv_bytes_per_token / 1e3);
+    if (c.rope_scaling) text += rope_line(*c.rope_scaling);
   }
   return text + (info.stored_recipe ? stored_line(*info.stored_recipe) : "");
 }
@@ -118,6 +133,14 @@ Json to_json(const LlmConfig& config) {
                {"max_positions", config.max_positions},
                {"eos_token_ids", config.eos_token_ids}};
   if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
+  if (const auto& scaling = config.rope_scaling) {
+    json["rope_scaling"] = {{"rope_type", rope_type(*scaling)}, {"factor", scaling->factor}};
+    if (scaling->type != RopeScaling::Type::kLinear)
+      json["rope_scaling"]["original_max_position_embeddings"] =
+          scaling->original_max_position_embeddings;
+    if (scaling->type == RopeScaling::Type::kYarn)
+      json["rope_scaling"]["attention_factor"] = scaling->attention_factor;
+  }
   return json;
 }
 

@@ -200,8 +200,7 @@ void check_ids(const Model& model, const fs::path& checkpoint, const Safetensors
 
 void check_rope(const LlmConfig& config, const Safetensors& oracle, VerifyCase& result) {
   if (!oracle.contains("rope_inv_freq")) return;
-  check_close(result, "rope_inv_freq",
-              rope_inverse_frequencies(config.head_dim, config.rope_theta, config.rope_scaling),
+  check_close(result, "rope_inv_freq", rope_frequencies(config).inverse,
               read_floats(oracle.at("rope_inv_freq")));
 }
 

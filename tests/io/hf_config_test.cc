@@ -48,8 +48,8 @@ TEST(ReadLlmConfig, ReadsSizesAndDefaults) {
   EXPECT_EQ(config.max_positions, 2048);
   EXPECT_EQ(config.rms_norm_eps, 1e-5);
   EXPECT_EQ(config.rope_theta, 10000.0);
-  EXPECT_FALSE(config.rope_scaling || config.tie_word_embeddings || config.attention_bias ||
-               config.mlp_bias || config.bos_token_id);
+  EXPECT_FALSE(config.rope_scaling.has_value() || config.tie_word_embeddings ||
+               config.attention_bias || config.mlp_bias || config.bos_token_id);
   EXPECT_EQ(config.eos_token_ids, std::vector<int64_t>{2});
 }
 
@@ -86,6 +86,7 @@ TEST(ReadLlmConfig, ReadsEverySpellingOfRope) {
     const LlmConfig config = read(json);
     EXPECT_EQ(config.rope_theta, 500000.0);
     ASSERT_TRUE(config.rope_scaling);
+    EXPECT_EQ(config.rope_scaling->type, RopeScaling::Type::kLlama3);
     EXPECT_EQ(config.rope_scaling->factor, 32.0);
     EXPECT_EQ(config.rope_scaling->low_freq_factor, 1.0);
     EXPECT_EQ(config.rope_scaling->high_freq_factor, 4.0);
@@ -95,13 +96,122 @@ TEST(ReadLlmConfig, ReadsEverySpellingOfRope) {
   EXPECT_EQ(error_with("rope_scaling", {{"rope_type", "default"}}), "");
 }
 
+LlmConfig with_rope(const Json& rope, double theta = 10000) {
+  Json json = llama();
+  json["rope_scaling"] = rope;
+  json["rope_theta"] = theta;
+  return read(json);
+}
+
+TEST(ReadLlmConfig, ReadsLinearScaling) {
+  const LlmConfig config = with_rope({{"type", "linear"}, {"factor", 4}});
+  ASSERT_TRUE(config.rope_scaling);
+  EXPECT_EQ(config.rope_scaling->type, RopeScaling::Type::kLinear);
+  EXPECT_EQ(config.rope_scaling->factor, 4.0);
+  EXPECT_EQ(config.max_positions, 2048);
+}
+
+TEST(ReadLlmConfig, ReadsYarnWithItsDefaults) {
+  const LlmConfig config =
+      with_rope({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 1024}});
+  ASSERT_TRUE(config.rope_scaling);
+  const RopeScaling& yarn = *config.rope_scaling;
+  EXPECT_EQ(yarn.type, RopeScaling::Type::kYarn);
+  EXPECT_EQ(yarn.factor, 4.0);
+  EXPECT_EQ(yarn.original_max_position_embeddings, 1024);
+  EXPECT_EQ(yarn.beta_fast, 32.0);
+  EXPECT_EQ(yarn.beta_slow, 1.0);
+  EXPECT_TRUE(yarn.truncate);
+  EXPECT_DOUBLE_EQ(yarn.attention_factor, 1.138629436111989);
+  EXPECT_EQ(config.max_positions, 4096);
+}
+
+TEST(ReadLlmConfig, ReadsYarnAsTransformersDoes) {
+  const Json full = {
+      {"rope_type", "yarn"},     {"factor", 40},     {"original_max_position_embeddings", 64},
+      {"beta_fast", 8},          {"beta_slow", 2},   {"mscale", 1.0},
+      {"mscale_all_dim", 0.707}, {"truncate", false}};
+  const auto changed = [&](const Json& change) {
+    Json rope = full;
+    rope.update(change);
+    return *with_rope(rope).rope_scaling;
+  };
+  const RopeScaling yarn = changed(Json::object());
+  EXPECT_EQ(yarn.beta_fast, 8.0);
+  EXPECT_EQ(yarn.beta_slow, 2.0);
+  EXPECT_FALSE(yarn.truncate);
+  EXPECT_DOUBLE_EQ(yarn.attention_factor, 1.0857263992561355);
+  EXPECT_EQ(with_rope(full).max_positions, 2560);
+  EXPECT_EQ(changed({{"attention_factor", 1.5}}).attention_factor, 1.5);
+  EXPECT_DOUBLE_EQ(changed({{"mscale", 0}}).attention_factor, 1.3688879454113936);
+  EXPECT_EQ(changed({{"factor", 0.5}, {"mscale", nullptr}}).attention_factor, 1.0);
+  EXPECT_EQ(changed({{"beta_fast", 0}}).beta_fast, 32.0);
+  EXPECT_EQ(changed({{"factor", nullptr}}).factor, 2048.0 / 64);
+  EXPECT_EQ(
+      changed({{"original_max_position_embeddings", nullptr}}).original_max_position_embeddings,
+      2048);
+}
+
 TEST(ReadLlmConfig, RefusesUnsupportedRope) {
-  EXPECT_HAS(error_with("rope_scaling", {{"type", "yarn"}, {"factor", 2}}), "'type' is \"yarn\"");
-  EXPECT_HAS(error_with("rope_parameters", {{"rope_type", "linear"}}), "\"linear\"");
+  EXPECT_HAS(error_with("rope_scaling", {{"type", "dynamic"}, {"factor", 2}}),
+             R"('type' is "dynamic", supported are "default", "linear", "llama3" and "yarn")");
+  EXPECT_HAS(error_with("rope_parameters", {{"rope_type", "longrope"}}), "\"longrope\"");
+  EXPECT_HAS(error_with("rope_parameters", {{"rope_type", "linear"}}), "'factor' is missing");
   EXPECT_HAS(error_with("rope_scaling", {{"rope_type", "llama3"}, {"factor", 2}}), "is missing");
   EXPECT_HAS(error_with("rope_scaling", "llama3"), "expected an object");
   EXPECT_HAS(error_with("rope_theta", 0), "'rope_theta' is 0");
   EXPECT_HAS(error_with("partial_rotary_factor", 0.5), "partial_rotary_factor");
+}
+
+TEST(ReadLlmConfig, RefusesHostileScaling) {
+  const std::pair<const char*, Json> values[] = {
+      {"factor", 0},
+      {"factor", -4},
+      {"factor", 1e300},
+      {"factor", "4"},
+      {"original_max_position_embeddings", 0},
+      {"original_max_position_embeddings", int64_t{1} << 40},
+      {"original_max_position_embeddings", 32.5},
+      {"beta_fast", -1},
+      {"beta_fast", 1e-300},
+      {"beta_fast", 0.5},  // below beta_slow
+      {"beta_slow", 1e300},
+      {"mscale", -1},
+      {"mscale_all_dim", 1e9},
+      {"attention_factor", 0},
+      {"attention_factor", 1e300},
+      {"attention_factor", "big"},
+      {"truncate", 1}};
+  for (const auto& [key, value] : values) {
+    Json rope = {{"type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 64}};
+    rope[key] = value;
+    EXPECT_HAS(error_with("rope_scaling", rope), "rope_scaling: '" + std::string(key) +
+                                                     (value == 0.5 ? "' is 0.5, expected at least "
+                                                                     "beta_slow 1"
+                                                                   : "' is "));
+  }
+  for (const Json& factor : {Json(0), Json(1e300), Json(nullptr)})
+    EXPECT_HAS(error_with("rope_scaling", {{"type", "linear"}, {"factor", factor}}), "'factor' is");
+  EXPECT_HAS(runtime_error_of([] {
+               with_rope({{"type", "yarn"}, {"factor", 4}}, 1.0);
+             }),
+             "rope_scaling: YaRN needs a rope_theta above 1");
+  EXPECT_EQ(with_rope({{"type", "yarn"}, {"factor", 1e6}}).max_positions, 1 << 20);
+}
+
+/// NaN and Infinity, which Python writes, are no JSON: the one counts as absent, the other is huge.
+TEST(ReadLlmConfig, TakesNoNanForAFactor) {
+  const auto error = [](const std::string& factor) {
+    const TempDirectory dir;
+    std::string text = llama().dump();
+    text.back() = ',';
+    dir.write("config.json",
+              text + R"("rope_scaling": {"type": "linear", "factor": )" + factor + "}}");
+    return runtime_error_of([&] { read_llm_config(dir.path()); });
+  };
+  EXPECT_EQ(error("2"), "");
+  EXPECT_HAS(error("NaN"), "'factor' is missing");
+  EXPECT_HAS(error("Infinity"), "'factor' is 1e+308");
 }
 
 TEST(ReadLlmConfig, RefusesMissingAndAbsurdSizes) {

@@ -21,7 +21,8 @@ Matrix logits_of(std::shared_ptr<const ModelSource> source, const Recipe& recipe
                  Execution execution = Execution::kInteger) {
   const auto model = make_model(source, {.recipe = recipe, .execution = execution});
   std::vector<int32_t> ids;
-  for (int32_t i = 0; i < 40; ++i) ids.push_back(i * 37 % 64);
+  const auto vocabulary = static_cast<int32_t>(std::min<int64_t>(64, source->config().vocab_size));
+  for (int32_t i = 0; i < 40; ++i) ids.push_back(i * 37 % vocabulary);
   KvCache cache = model->make_cache(64);
   ForwardContext context;
   const Matrix hidden = model->forward(ids, cache, context);
@@ -86,6 +87,7 @@ TEST(GgufModels, ConfigsAreThoseOfTheirDirectories) {
     // Several contexts give the same four divisors; the logits above show that they do.
     ASSERT_EQ(got.rope_scaling.has_value(), want.rope_scaling.has_value());
     if (!want.rope_scaling) continue;
+    EXPECT_EQ(got.rope_scaling->type, want.rope_scaling->type);
     EXPECT_EQ(got.rope_scaling->factor, want.rope_scaling->factor);
     EXPECT_EQ(got.rope_scaling->low_freq_factor, want.rope_scaling->low_freq_factor);
     EXPECT_EQ(got.rope_scaling->high_freq_factor, want.rope_scaling->high_freq_factor);
@@ -155,6 +157,56 @@ TEST(GgufModels, AreNotTakenForOthers) {
                std::memcpy(s.data() + at + 29 + 4, &one, sizeof one);
              }),
              "'num_key_value_heads' is 3, expected a divisor");
+}
+
+TEST(GgufModels, YarnIsThatOfTheDirectory) {
+  const auto directory = ModelSource::open(kData / "oracles/llm/qwen2_yarn/ckpt");
+  const auto file = ModelSource::open(kGguf / "qwen2-yarn.gguf");
+  ASSERT_TRUE(file->config().rope_scaling);
+  EXPECT_DOUBLE_EQ(file->config().rope_scaling->attention_factor,
+                   directory->config().rope_scaling->attention_factor);
+  EXPECT_TRUE(equal(logits_of(directory), logits_of(file)));
+}
+
+/// The config of qwen2-yarn.gguf after some bytes have been replaced, or the error.
+LlmConfig yarn_with(std::initializer_list<std::pair<std::string, std::string>> changes) {
+  const TempDirectory dir;
+  std::string content = read_text(kGguf / "qwen2-yarn.gguf");
+  for (const auto& [from, to] : changes) {
+    const size_t at = content.find(from);
+    if (at == content.npos || from.size() != to.size()) throw std::logic_error(from);
+    content.replace(at, to.size(), to);
+  }
+  return read_llm_config(dir.write("m.gguf", content));
+}
+
+std::string float_bytes(float value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+TEST(GgufModels, RopeScalingIsReadAsLlamaCppDoes) {
+  const std::string type =
+      std::string("scaling.type") + '\x08' + std::string(3, '\0') + '\x04' + std::string(7, '\0');
+  EXPECT_FALSE(yarn_with({{type + "yarn", type + "none"}}).rope_scaling);
+  // A key that nobody reads leaves the type open: linear.
+  const auto linear = yarn_with({{"scaling.type", "scaling.tyqe"}}).rope_scaling;
+  ASSERT_TRUE(linear);
+  EXPECT_EQ(linear->type, RopeScaling::Type::kLinear);
+  EXPECT_EQ(linear->factor, 4.0);
+  const std::string factor = std::string("scaling.factor") + '\x06' + std::string(3, '\0');
+  const std::string four = factor + float_bytes(4);
+  EXPECT_FALSE(
+      yarn_with({{"scaling.type", "scaling.tyqe"}, {four, factor + float_bytes(0)}}).rope_scaling);
+  EXPECT_HAS(runtime_error_of([&] {
+               yarn_with({{type + "yarn", type + "warn"}});
+             }),
+             R"('qwen2.rope.scaling.type' is "warn", supported are "none", "linear" and "yarn")");
+  for (const float bad : {-1.0f, 1e30f, 1e-30f, std::nanf("")})
+    EXPECT_HAS(runtime_error_of([&] {
+                 yarn_with({{four, factor + float_bytes(bad)}});
+               }),
+               "factor'")
+        << bad;
 }
 
 TEST(GgufModels, RopeFactorsMustBeThoseOfLlama3) {

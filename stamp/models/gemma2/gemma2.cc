@@ -90,7 +90,7 @@ class Gemma2Encoder : public TextEncoder {
                         : table.dtype == DType::kF16 ? round_to_f16(factor)
                                                      : factor;
     final_norm_ = norm("norm");
-    inverse_frequencies_ = rope_inverse_frequencies(c.head_dim, c.theta, std::nullopt);
+    frequencies_ = rope_frequencies(c.head_dim, c.theta, std::nullopt);
     for (int64_t i = 0; i < c.layers; ++i) layers_.push_back(load_layer(i));
   }
 
@@ -100,7 +100,7 @@ class Gemma2Encoder : public TextEncoder {
                  ForwardContext& context) const override {
     const auto tokens = static_cast<int64_t>(ids.size());
     Workspace work{.key_bias = key_bias_of(mask, ids.size(), kHidden),
-                   .rope = make_rope_table(inverse_frequencies_, 0, tokens)};
+                   .rope = make_rope_table(frequencies_, 0, tokens)};
     Matrix x(tokens, config_.hidden_size);
     embedding_.gather(ids, x.view());
     for (float& value : std::span(x.data(), static_cast<size_t>(x.size())))
@@ -201,7 +201,8 @@ class Gemma2Encoder : public TextEncoder {
   std::string prefix_;
   Embedding embedding_;
   float embedding_factor_ = 1;
-  std::vector<float> final_norm_, inverse_frequencies_;
+  std::vector<float> final_norm_;
+  RopeFrequencies frequencies_;
   std::vector<Layer> layers_;
 };
 

@@ -34,8 +34,7 @@ Decoder::Decoder(std::shared_ptr<const ModelSource> source, const ModelOptions& 
   if (has_output())
     lm_head_.emplace("lm_head", std::move(words), head, nullptr, 0, options.execution);
   final_norm_ = checked_vector(*source_, "model.norm.weight", hidden);
-  inverse_frequencies_ =
-      rope_inverse_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
+  frequencies_ = rope_frequencies(config_);
   stream_ = stream_map(recipe_, hidden);
   if (!stream_.empty()) {  // the final norm's weights apply in the basis of the output head
     stream_back_[0].hadamard = inverse_of(*stream_.hadamard);
@@ -83,7 +82,7 @@ Matrix Decoder::forward_all(std::span<const SequenceChunk> chunks, ForwardContex
   const int64_t tokens = static_cast<int64_t>(ids.size());
   const PhaseScope scope(context.phases, Phase::kOther);
   DecoderWorkspace work{.rows = std::span<const SequenceRows>(parts)};
-  work.rope = make_rope_table(inverse_frequencies_, work.rows, tokens);
+  work.rope = make_rope_table(frequencies_, work.rows, tokens);
   begin(ids, work, context);
   std::vector<LayerCache*> caches(chunks.size());
   for (size_t i = 0; i < layers_.size(); ++i) {

@@ -60,7 +60,8 @@ class Decoder : public Model {
   FeatureMap stream_;                      // of the residual stream, after the embedding
   std::array<FeatureMap, 2> stream_back_;  // one after the other, after the final norm
   std::optional<Linear> lm_head_;
-  std::vector<float> inverse_frequencies_, final_norm_;
+  RopeFrequencies frequencies_;
+  std::vector<float> final_norm_;
   std::vector<DecoderLayer> layers_;  // layers_here_
 };
 

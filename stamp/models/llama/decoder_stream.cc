@@ -11,9 +11,7 @@ class DecoderStream : public LayerStream {
         biases_(biases),
         stream_(stream_map(recipe, source_->config().hidden_size)),
         embedding_(embedding_weight(*source_).weight, 16),
-        frequencies_(rope_inverse_frequencies(source_->config().head_dim,
-                                              source_->config().rope_theta,
-                                              source_->config().rope_scaling)) {}
+        frequencies_(rope_frequencies(source_->config())) {}
 
   Matrix embed(std::span<const int32_t> ids) const override {
     Matrix x(static_cast<int64_t>(ids.size()), source_->config().hidden_size);
@@ -49,7 +47,7 @@ class DecoderStream : public LayerStream {
   DecoderBiases biases_;
   FeatureMap stream_;
   Embedding embedding_;
-  std::vector<float> frequencies_;
+  RopeFrequencies frequencies_;
   std::optional<DecoderLayer> layer_;
 };
 

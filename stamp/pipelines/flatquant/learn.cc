@@ -6,6 +6,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
+#include "stamp/io/model_files.h"
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/nn/site_map.h"
@@ -71,6 +72,7 @@ std::string cache_name(const ModelSource& source, const Recipe& recipe,
   Json ids = text.ids;
   const Json key = {{"model", std::filesystem::weakly_canonical(source.directory()).string()},
                     {"bytes", source.weights().bytes()},
+                    {"config", read_model_json(source.directory(), "config.json")},
                     {"recipe", learning_key(recipe)},
                     {"ids", ids},
                     {"context", options.context},
@@ -110,9 +112,7 @@ Calibration learn(std::shared_ptr<const ModelSource> source, const Recipe& recip
   const int64_t context = std::min(options.context, text.context);
   const auto windows =
       make_windows(text.ids, text.bos_id, {.context = context, .max_windows = options.windows});
-  const RopeTable rope = make_rope_table(
-      rope_inverse_frequencies(config.head_dim, config.rope_theta, config.rope_scaling), 0,
-      context);
+  const RopeTable rope = make_rope_table(rope_frequencies(config), 0, context);
   const std::string cache = cache_name(*source, recipe, text, options);
   const auto stream = make_layer_stream(source, {});
   std::vector<Matrix> inputs, targets;

@@ -186,7 +186,7 @@ class Block : public testing::Test {
     spec = block_spec(config, recipe);
     const std::vector<float> one(16, 1.0f), wide(24, 1.0f);
     parameters = initial_parameters(weights, config, {one, one, one, wide}, 1);
-    rope = make_rope_table(rope_inverse_frequencies(4, 10000, {}), 0, 9);
+    rope = make_rope_table(rope_frequencies(4, 10000, {}), 0, 9);
     x = random_matrix(9, 16, rng);
   }
   void round(bool on) {

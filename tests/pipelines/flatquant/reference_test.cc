@@ -77,7 +77,7 @@ TEST_F(Reference, OutputAndGradientsAreThoseOfAutograd) {
   const BlockSpec spec = block_spec(config, recipe);
   BlockParameters at = parameters("");
   const Matrix x = matrix("x");
-  const RopeTable rope = make_rope_table(rope_inverse_frequencies(4, 10000, {}), 0, x.rows());
+  const RopeTable rope = make_rope_table(rope_frequencies(4, 10000, {}), 0, x.rows());
 
   QuantizedBlock block(spec, weights, at);
   QuantizedBlock::Pass pass;
