@@ -2,8 +2,10 @@
 
 #include <chrono>
 
+#include "option_flags.h"
 #include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
+#include "stamp/pipelines/options/generate.h"
 #include "stamp/text/stream_decoder.h"
 #include "text_model.h"
 
@@ -14,15 +16,22 @@ struct Flags {
   TextModelFlags text;
   std::filesystem::path prompt_file;
   std::string prompt;
+  PromptCacheOptions cache;
   bool json = false;
 };
+
+/// None when the prompt is that of the cache.
+std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const Flags& flags) {
+  if (flags.prompt.empty() && !flags.cache.load_cache.empty()) return {};
+  const std::vector<int32_t> ids = tokenizer.encode(flags.prompt);
+  if (ids.empty()) throw_argument("generate: the prompt is empty; pass --prompt or --prompt-file");
+  return ids;
+}
 
 void run(const CLI::App& app, Flags& flags) {
   TextModel text = open_text_model(app, flags.text);
   if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
-  const std::vector<int32_t> prompt = text.tokenizer.encode(flags.prompt);
-  if (prompt.empty())
-    throw_argument("generate: the prompt is empty; pass --prompt or --prompt-file");
+  const std::vector<int32_t> prompt = prompt_ids(text.tokenizer, flags);
 
   StreamDecoder decoder(text.tokenizer);
   const auto start = std::chrono::steady_clock::now();
@@ -32,13 +41,18 @@ void run(const CLI::App& app, Flags& flags) {
     std::fflush(stdout);
     return true;
   };
-  const std::vector<int32_t> ids =
-      generate_ids(*text.model, prompt, flags.text.generate, text.context, print_token);
+  const GenerateOptions& options = flags.text.generate;
+  OpenedPrompt opened =
+      open_prompt(text, prompt, options.max_new_tokens, flags.cache, text.context);
+  const std::vector<int32_t> held = opened.session.ids();
+  Rng rng(options.seed);
+  const std::vector<int32_t> ids = opened.session.generate(options, rng, text.context, print_token);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!is_first_process()) return;
   if (flags.json) {
-    fmt::print("{}\n", Json{{"prompt_ids", prompt},
+    fmt::print("{}\n", Json{{"prompt_ids", held},
+                            {"reused", opened.reused},
                             {"ids", ids},
                             {"text", text.tokenizer.decode(ids, true)},
                             {"recipe", text.recipe.name},
@@ -48,8 +62,11 @@ void run(const CLI::App& app, Flags& flags) {
     return;
   }
   fmt::print("\n");
+  if (!flags.cache.load_cache.empty())
+    fmt::print(stderr, "{} of {} prompt tokens from {}\n", opened.reused, held.size(),
+               flags.cache.load_cache.string());
   fmt::print(stderr, "{} tokens in {:.1f} s, prompt of {} included: {:.1f} tokens/s\n", ids.size(),
-             seconds, prompt.size(), static_cast<double>(ids.size()) / seconds);
+             seconds, held.size(), static_cast<double>(ids.size()) / seconds);
 }
 
 }  // namespace
@@ -60,6 +77,7 @@ void add_generate(CLI::App& app, int& exit_code) {
   app.add_option("--prompt", flags->prompt, "text to continue");
   app.add_option("--prompt-file", flags->prompt_file, "file with the text to continue")
       ->check(CLI::ExistingFile);
+  add_flags(app, flags->cache);
   app.add_flag("--json", flags->json, "print JSON at the end instead of streaming");
   app.callback([&app, flags, &exit_code] {
     run(app, *flags);

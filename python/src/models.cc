@@ -59,18 +59,17 @@ nb::object logits(const LanguageModel& self, const nb::object& ids) {
 /// Tokens one after the other: an iterator of text, or of ids where the prompt was made of ids.
 class TextStream {
  public:
-  TextStream(nb::object model, std::vector<int32_t> prompt, GenerateOptions options, bool as_text)
+  TextStream(nb::object model, TokenSession session, GenerateOptions options, bool as_text)
       : owner_(std::move(model)),
         model_(nb::cast<const LanguageModel&>(owner_)),
         options_(std::move(options)),
         left_(options_.max_new_tokens),
         as_text_(as_text),
-        session_(*model_.text.model, capacity(prompt)),
+        session_(std::move(session)),
         rng_(options_.seed),
         context_(model_.context()),
         decoder_(model_.text.tokenizer) {
     if (left_ < 0) throw_argument("generate: expected max_new_tokens >= 0, got {}", left_);
-    session_.append(prompt);
     options_.max_new_tokens = 1;
   }
 
@@ -90,16 +89,6 @@ class TextStream {
   }
 
  private:
-  int64_t capacity(const std::vector<int32_t>& prompt) const {
-    const auto length = static_cast<int64_t>(prompt.size());
-    const int64_t positions = model_.text.model->config().max_positions;
-    if (length == 0) throw_argument("generate: the prompt is empty");
-    if (length > positions)
-      throw_argument("generate: a prompt of {} tokens exceeds the model's {} positions", length,
-                     positions);
-    return length + std::clamp<int64_t>(options_.max_new_tokens, 0, positions - length);
-  }
-
   nb::object owner_;
   const LanguageModel& model_;
   GenerateOptions options_;
@@ -113,14 +102,16 @@ class TextStream {
 
 struct GenerateKeywords {
   GenerateOptions options;
+  PromptCacheOptions cache;
   nb::object prompt;
   bool stream = false;
 };
 template <class Visitor>
 void visit_options(GenerateKeywords& o, Visitor&& visit) {
-  visit.argument("prompt", o.prompt, "text, or token ids");
+  visit.argument("prompt", o.prompt, "text, or token ids; \"\" or []: that of load_cache");
   visit("stream", o.stream, "return an iterator of pieces of text (or of ids)");
   visit_options(o.options, visit);
+  visit_options(o.cache, visit);
 }
 
 nb::object generate(const nb::object& self, const nb::args& args, const nb::kwargs& kwargs) {
@@ -130,14 +121,22 @@ nb::object generate(const nb::object& self, const nb::args& args, const nb::kwar
   if (!keywords.prompt.is_valid()) throw nb::type_error("generate: expected a prompt");
   std::string text;
   const bool as_text = nb::try_cast<std::string>(keywords.prompt, text);
-  const std::vector<int32_t> prompt =
-      as_text ? model.text.tokenizer.encode(text) : ids_of(keywords.prompt);
+  std::vector<int32_t> prompt;
+  if (!as_text)
+    prompt = ids_of(keywords.prompt);
+  else if (!text.empty() || keywords.cache.load_cache.empty())
+    prompt = model.text.tokenizer.encode(text);
+  ForwardContext context = model.context();
+  const GenerateOptions& options = keywords.options;
+  OpenedPrompt opened = call([&] {
+    return open_prompt(model.text, prompt, options.max_new_tokens, keywords.cache, context);
+  });
   if (keywords.stream)
-    return nb::cast(new TextStream(self, prompt, keywords.options, as_text),
+    return nb::cast(new TextStream(self, std::move(opened.session), options, as_text),
                     nb::rv_policy::take_ownership);
   const std::vector<int32_t> ids = call([&] {
-    ForwardContext context = model.context();
-    return generate_ids(*model.text.model, prompt, keywords.options, context);
+    Rng rng(options.seed);
+    return opened.session.generate(options, rng, context);
   });
   return as_text ? nb::cast(model.text.tokenizer.decode(ids, true)) : nb::cast(ids);
 }

@@ -32,6 +32,24 @@ def test_stream_gives_the_same_ids(model):
         assert list(model.generate(ids, stream=True, max_new_tokens=80, **options)) == whole
 
 
+def test_caches_of_prompts(model, tmp_path):
+    file = tmp_path / "prompt.cache"
+    options = {"max_new_tokens": 6, "temperature": 0.0}
+    text = model.generate("In the beginning", save_cache=file, **options)
+    assert model.generate("In the beginning", **options) == text
+    assert model.generate("In the beginning", load_cache=file, **options) == text
+    assert model.generate("", load_cache=str(file), **options) == text
+    assert "".join(model.generate("", load_cache=file, stream=True, **options)) == text
+    ids = model.encode("In the beginning")
+    assert model.generate(ids, load_cache=file, **options) == model.generate([], load_cache=file, **options)
+    assert sorted(tmp_path.iterdir()) == [file]
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(RuntimeError, match="prompt.cache"):
+        model.generate("", load_cache=file)
+    with pytest.raises(RuntimeError, match="none"):
+        model.generate("In the beginning", save_cache=tmp_path / "none" / "x")
+
+
 def test_stop_id_ends_a_stream(model):
     ids = model.encode("The kernel")
     first = model.generate(ids, max_new_tokens=1, temperature=0.0)[0]

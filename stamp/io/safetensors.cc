@@ -36,14 +36,14 @@ Safetensors Safetensors::open_model(const std::filesystem::path& directory,
 void Safetensors::add_file(const std::filesystem::path& file,
                            const std::vector<std::string>* expected) {
   const auto mapping = std::make_shared<MappedFile>(file);
-  std::map<std::string, TensorView> views =
-      read_safetensors_header(mapping->bytes(), file.string());
+  SafetensorsHeader header = read_safetensors_header(mapping->bytes(), file.string());
   if (expected != nullptr)
     for (const std::string& name : *expected)
-      if (!views.contains(name))
+      if (!header.tensors.contains(name))
         throw_runtime("{}: the index says that tensor '{}' is here, but it is not", file.string(),
                       name);
-  add(std::move(views), mapping, file.string());
+  add(std::move(header.tensors), mapping, file.string());
+  if (expected == nullptr) metadata_ = std::move(header.metadata);
 }
 
 }  // namespace stamp

@@ -23,10 +23,14 @@ class Safetensors : public TensorStore {
   /// diffusers directories: "diffusion_pytorch_model").
   static Safetensors open_model(const std::filesystem::path& directory,
                                 const std::string& stem = "model");
+  /// Texts of the "__metadata__" of one file; empty for several.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
   explicit Safetensors(const std::filesystem::path& source) : TensorStore(source) {}
   void add_file(const std::filesystem::path& file, const std::vector<std::string>* expected);
+
+  std::map<std::string, std::string> metadata_;
 };
 
 /// Writes `tensors` (sorted by name) atomically; `metadata` becomes "__metadata__".

@@ -26,14 +26,18 @@ class HeaderReader {
   HeaderReader(std::span<const std::byte> file, const std::string& where)
       : file_(file), where_(where) {}
 
-  std::map<std::string, TensorView> read() {
+  SafetensorsHeader read() {
     const Json header = parse_json(header_text(), where_ + " (header)");
     if (!header.is_object()) throw_runtime("{}: the header is not a JSON object", where_);
-    std::map<std::string, TensorView> tensors;
+    SafetensorsHeader result;
     for (const auto& [name, entry] : header.items())
-      if (name != "__metadata__") tensors.emplace(name, tensor(name, entry));
+      if (name != "__metadata__") result.tensors.emplace(name, tensor(name, entry));
     check_overlaps();
-    return tensors;
+    const auto metadata = header.find("__metadata__");
+    if (metadata != header.end() && metadata->is_object())
+      for (const auto& [key, value] : metadata->items())
+        if (value.is_string()) result.metadata[key] = value.get<std::string>();
+    return result;
   }
 
  private:
@@ -139,8 +143,8 @@ void check_shard_name(const std::string& shard, const std::string& where) {
 
 }  // namespace
 
-std::map<std::string, TensorView> read_safetensors_header(std::span<const std::byte> file,
-                                                          const std::string& where) {
+SafetensorsHeader read_safetensors_header(std::span<const std::byte> file,
+                                          const std::string& where) {
   return HeaderReader(file, where).read();
 }
 

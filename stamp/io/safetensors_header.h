@@ -11,10 +11,14 @@
 
 namespace stamp {
 
-/// Views into `file` (the bytes of a whole file) by tensor name. Nothing in the header is trusted;
-/// throws std::runtime_error naming `where`, the tensor and the reason.
-std::map<std::string, TensorView> read_safetensors_header(std::span<const std::byte> file,
-                                                          const std::string& where);
+struct SafetensorsHeader {
+  std::map<std::string, TensorView> tensors;    // views into the file
+  std::map<std::string, std::string> metadata;  // values that are not text are left out
+};
+/// Of `file`, the bytes of a whole file. Nothing in the header is trusted; throws
+/// std::runtime_error naming `where`, the tensor and the reason.
+SafetensorsHeader read_safetensors_header(std::span<const std::byte> file,
+                                          const std::string& where);
 
 /// Tensors by the shard that holds them, of a model.safetensors.index.json. Throws
 /// std::runtime_error naming `where` for anything else, and for shards that are not plain names

@@ -94,7 +94,7 @@ void read_tensor(const std::filesystem::path& file, const std::string& name,
 
 }  // namespace
 
-void write_calibration(const std::filesystem::path& file, const Calibration& calibration) {
+std::map<std::string, TensorView> calibration_tensors(const Calibration& calibration) {
   std::map<std::string, TensorView> tensors;
   for (const auto& [site, statistics] : calibration) {
     for (const VectorField& field : kVectors) {
@@ -110,7 +110,11 @@ void write_calibration(const std::filesystem::path& file, const Calibration& cal
     if (statistics.skip_tokens > 0)
       tensors[site + std::string(kSkip)] = {DType::kI32, {1}, &statistics.skip_tokens};
   }
-  write_safetensors(file, tensors);
+  return tensors;
+}
+
+void write_calibration(const std::filesystem::path& file, const Calibration& calibration) {
+  write_safetensors(file, calibration_tensors(calibration));
 }
 
 Calibration read_calibration(const std::filesystem::path& file) {

@@ -3,6 +3,7 @@
 #include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/io/model_files.h"
+#include "stamp/io/tensor_digest.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/models/stored_recipe.h"
 
@@ -33,6 +34,16 @@ std::shared_ptr<const ModelSource> ModelSource::open(const std::filesystem::path
   if (source->stored_recipe_ && source->stored_recipe_->needs_calibration())
     source->stored_calibration_ = read_calibration(directory / kCalibrationFile);
   return source;
+}
+
+const std::string& ModelSource::identity() const {
+  std::call_once(identified_, [&] {
+    TensorDigest digest;
+    digest.add_text(read_model_json(directory_, "config.json").dump());
+    digest.add(weights_.tensors());
+    identity_ = digest.finish();
+  });
+  return identity_;
 }
 
 Recipe ModelSource::reference_recipe() const {

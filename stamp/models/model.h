@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -72,6 +73,8 @@ class Model {
   /// `tokens`.
   virtual BitCount activation_bits(int64_t tokens) const = 0;
   virtual BitCount kv_bits(int64_t tokens) const = 0;
+  /// What layer `layer` does to K and V.
+  virtual const KvQuantizer& kv_quantizer(int64_t layer) const = 0;
   /// True when a part of the recipe runs on fp32 values rounded to its grids, not on integers.
   virtual bool simulated() const = 0;
   /// Bytes that a chunk of `tokens` takes on its way to the next process of a pipeline.
@@ -105,6 +108,8 @@ class ModelSource {
   const Recipe* stored_recipe() const { return stored_recipe_ ? &*stored_recipe_ : nullptr; }
   /// What the stored recipe was calibrated with; empty when it needs no calibration.
   const Calibration& stored_calibration() const { return stored_calibration_; }
+  /// SHA-256 of the config and of all weights, which are read at the first call.
+  const std::string& identity() const;
   /// The recipe of the most exact model that can be made: plain, or with stored weights and
   /// everything else at 16 bits.
   Recipe reference_recipe() const;
@@ -115,6 +120,8 @@ class ModelSource {
   TensorStore weights_;
   std::optional<Recipe> stored_recipe_;
   Calibration stored_calibration_;
+  mutable std::once_flag identified_;
+  mutable std::string identity_;
 };
 
 /// The model of config.architecture from the registry, with `options` applied. Stored weights can

@@ -26,30 +26,6 @@ void check_arguments(const AttentionCall& call) {
     throw_argument("attention: attention_bits: expected 8 or 16, got {}", quantizer.attention_bits);
 }
 
-/// Start of the first block in which neither K nor V has sinks.
-int64_t first_without_sinks(const KvQuantizer& quantizer) {
-  const int64_t skip =
-      std::max(quantizer.k.spec().sequence.skip_tokens, quantizer.v.spec().sequence.skip_tokens);
-  return (skip + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens;
-}
-
-/// Storage of a new cache.
-void make_storage(const AttentionCall& call, KvStorage storage) {
-  LayerCache& cache = call.cache;
-  const KvQuantizer& quantizer = call.quantizer;
-  const bool packed = storage == KvStorage::kPacked;
-  const auto rows = [&](const TokenQuantizer& part) {
-    return Matrix(packed && part.active() ? kKvBlockTokens : cache.capacity, cache.kv_dim);
-  };
-  cache.block = quantizer.active() ? quantizer.block : 0;
-  cache.k = rows(quantizer.k);
-  cache.v = rows(quantizer.v);
-  cache.layout = nullptr;
-  if (packed)
-    cache.layout = std::make_shared<const KvHeadLayout>(make_kv_layout(
-        quantizer.k, quantizer.v, call.shape.head_dim, first_without_sinks(quantizer)));
-}
-
 }  // namespace
 
 void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, int64_t position,
@@ -59,7 +35,7 @@ void attention(ConstFloatView q, ConstFloatView k, ConstFloatView v, int64_t pos
   check_arguments(call);
   if (q.rows == 0) return;
   const KvStorage storage = kv_storage(quantizer, shape.head_dim);
-  if (position == 0) make_storage(call, storage);
+  if (position == 0) cache.make_storage(quantizer, shape.head_dim);
   if (storage == KvStorage::kPacked)
     attention_over_blocks(call);
   else

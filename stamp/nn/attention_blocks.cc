@@ -150,15 +150,9 @@ void attend_parts(const AttentionCall& call) {
 void close_blocks(const AttentionCall& call) {
   const auto& [q, k, v, position, shape, quantizer, cache, out] = call;
   const int64_t first_block = position / kBlock, count = call.end() / kBlock - first_block;
-  const int64_t sinks =
-      std::max(quantizer.k.spec().sequence.skip_tokens, quantizer.v.spec().sequence.skip_tokens);
-  for (int64_t first = first_block * kBlock; first + kBlock <= call.end(); first += kBlock) {
-    auto layout = first >= sinks ? cache.layout
-                                 : std::make_shared<const KvHeadLayout>(make_kv_layout(
-                                       quantizer.k, quantizer.v, shape.head_dim, first));
-    cache.blocks.push_back(std::make_shared<const KvBlock>(
-        new_kv_block(std::move(layout), shape.kv_heads, *cache.arena)));
-  }
+  for (int64_t first = first_block * kBlock; first + kBlock <= call.end(); first += kBlock)
+    cache.blocks.push_back(std::make_shared<const KvBlock>(new_kv_block(
+        cache.layout_at(quantizer, shape.head_dim, first), shape.kv_heads, *cache.arena)));
   parallel_for(count, [&](int64_t i) {
     const int64_t first = (first_block + i) * kBlock;
     fill_kv_block(quantizer.k, quantizer.v,

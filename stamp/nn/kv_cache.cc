@@ -90,7 +90,38 @@ int64_t used_rows(const Matrix& rows, const KvPartLayout* packed, int64_t tokens
   return packed && packed->head_dim > 0 ? tokens % kKvBlockTokens : tokens;
 }
 
+/// Start of the first block in which neither K nor V has sinks.
+int64_t first_without_sinks(const KvQuantizer& quantizer) {
+  const int64_t skip =
+      std::max(quantizer.k.spec().sequence.skip_tokens, quantizer.v.spec().sequence.skip_tokens);
+  return (skip + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens;
+}
+
 }  // namespace
+
+void LayerCache::make_storage(const KvQuantizer& quantizer, int64_t head_dim) {
+  const bool packed = kv_storage(quantizer, head_dim) == KvStorage::kPacked;
+  const auto rows = [&](const TokenQuantizer& part) {
+    return Matrix(packed && part.active() ? kKvBlockTokens : capacity, kv_dim);
+  };
+  block = quantizer.active() ? quantizer.block : 0;
+  k = rows(quantizer.k);
+  v = rows(quantizer.v);
+  layout = nullptr;
+  if (packed)
+    layout = std::make_shared<const KvHeadLayout>(
+        make_kv_layout(quantizer.k, quantizer.v, head_dim, first_without_sinks(quantizer)));
+}
+
+std::shared_ptr<const KvHeadLayout> LayerCache::layout_at(const KvQuantizer& quantizer,
+                                                          int64_t head_dim, int64_t first) const {
+  if (first >= first_without_sinks(quantizer)) return layout;
+  return std::make_shared<const KvHeadLayout>(
+      make_kv_layout(quantizer.k, quantizer.v, head_dim, first));
+}
+
+int64_t LayerCache::k_rows() const { return used_rows(k, layout ? &layout->k : nullptr, tokens); }
+int64_t LayerCache::v_rows() const { return used_rows(v, layout ? &layout->v : nullptr, tokens); }
 
 LayerCache LayerCache::fork(int64_t count, std::shared_ptr<KvArena> new_blocks) const {
   LayerCache result{.capacity = capacity,
@@ -114,9 +145,7 @@ void LayerCache::clear() {
 int64_t LayerCache::bytes() const {
   int64_t total = 0;
   for (const auto& packed : blocks) total += packed->bytes();
-  const int64_t rows = used_rows(k, layout ? &layout->k : nullptr, tokens) +
-                       used_rows(v, layout ? &layout->v : nullptr, tokens);
-  return total + rows * kv_dim * static_cast<int64_t>(sizeof(float));
+  return total + (k_rows() + v_rows()) * kv_dim * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t KvPage::bytes() const {

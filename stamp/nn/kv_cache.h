@@ -53,6 +53,14 @@ struct LayerCache {
   std::shared_ptr<const KvHeadLayout> layout;                    // of blocks without sinks
   std::shared_ptr<KvArena> arena = std::make_shared<KvArena>();  // of new blocks
 
+  /// Storage for tokens of a layer with this quantizer; the cache must be empty.
+  void make_storage(const KvQuantizer& quantizer, int64_t head_dim);
+  /// Of the packed block whose first token is `first`.
+  std::shared_ptr<const KvHeadLayout> layout_at(const KvQuantizer& quantizer, int64_t head_dim,
+                                                int64_t first) const;
+  /// Rows of k and of v that hold something.
+  int64_t k_rows() const;
+  int64_t v_rows() const;
   /// Tokens at the end that could be taken away one by one: those of the open block.
   int64_t open_tokens() const { return block > 0 ? tokens % block : tokens; }
   /// The first `count` tokens; see KvCache::fork().
@@ -87,6 +95,7 @@ class KvCache {
 
   int64_t tokens() const { return tokens_; }
   int64_t capacity() const { return capacity_; }
+  int64_t layers() const { return static_cast<int64_t>(layers_.size()); }
   LayerCache& layer(int64_t i) { return layers_[static_cast<size_t>(i)]; }
   const LayerCache& layer(int64_t i) const { return layers_[static_cast<size_t>(i)]; }
   /// Called by the model once all layers have appended `count` tokens.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "stamp/io/sha256.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/evaluate.h"
 #include "stamp/pipelines/quantize_layers.h"
@@ -11,11 +12,15 @@ namespace stamp {
 TextModel open_text_model(const TextModelOptions& options) {
   TextModel text{.source = ModelSource::open(options.model),
                  .tokenizer = Tokenizer::load(options.model),
-                 .recipe = options.recipe};
+                 .recipe = options.recipe,
+                 .execution = options.execution};
   const auto calibration_text = [&] {
-    return CalibrateOptions{
+    CalibrateOptions calibrate{
         .ids = calibration_ids(text.tokenizer, options.model, options.calibration, {}),
         .bos_id = text.tokenizer.bos_id()};
+    text.calibration_text = sha256({reinterpret_cast<const char*>(calibrate.ids.data()),
+                                    calibrate.ids.size() * sizeof(calibrate.ids[0])});
+    return calibrate;
   };
   text.calibration = calibration_for(text.source, text.recipe, calibration_text);
   const WeightCodes codes =

@@ -23,6 +23,8 @@ struct TextModel {
   Tokenizer tokenizer;
   Recipe recipe;
   Calibration calibration;
+  std::string calibration_text;  // SHA-256 of the tokens that codes or statistics were made from
+  Execution execution = Execution::kInteger;
   std::unique_ptr<Model> model;
   ForwardContext context;
 };

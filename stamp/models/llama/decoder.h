@@ -28,6 +28,9 @@ class Decoder : public Model {
   void logits(ConstFloatView hidden, FloatView out, ForwardContext& context) const override;
   BitCount activation_bits(int64_t tokens) const override;
   BitCount kv_bits(int64_t tokens) const override;
+  const KvQuantizer& kv_quantizer(int64_t layer) const override {
+    return layers_.at(static_cast<size_t>(layer)).kv();
+  }
   bool simulated() const override;
   int64_t weight_bytes() const override;
   int64_t link_bytes(int64_t tokens) const override {

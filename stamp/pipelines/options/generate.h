@@ -1,6 +1,7 @@
 #pragma once
 // The options of models that write text; see core/options.h.
 #include "stamp/pipelines/options/values.h"
+#include "stamp/pipelines/prompt_cache.h"
 #include "stamp/pipelines/text_model.h"
 
 namespace stamp {
@@ -35,6 +36,13 @@ void visit_options(GenerateOptions& o, Visitor&& visit) {
   visit("repetition_penalty", o.sampling.repetition_penalty, "1: off");
   visit("stop_id", o.stop_ids, "token ids that end generation");
   visit("seed", o.seed, "seed of the sampler");
+}
+
+template <class Visitor>
+void visit_options(PromptCacheOptions& o, Visitor&& visit) {
+  visit("load_cache", o.load_cache,
+        "file of save_cache: what the prompt has in common with it is not computed");
+  visit("save_cache", o.save_cache, "write the K/V cache of the prompt to this file");
 }
 
 }  // namespace stamp
