@@ -6,6 +6,7 @@
 #include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/pipelines/options/generate.h"
+#include "stamp/pipelines/token_json.h"
 #include "stamp/text/stream_decoder.h"
 #include "text_model.h"
 
@@ -33,15 +34,17 @@ void run(const CLI::App& app, Flags& flags) {
   if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
   const std::vector<int32_t> prompt = prompt_ids(text.tokenizer, flags);
 
+  const GenerateOptions& options = flags.text.generate;
   StreamDecoder decoder(text.tokenizer);
   const auto start = std::chrono::steady_clock::now();
-  const auto print_token = [&](int32_t id) {
+  Json probabilities = Json::array();
+  const auto print_token = [&](const GeneratedToken& token) {
+    if (options.top_logprobs >= 0) probabilities.push_back(to_json(token, text.tokenizer));
     if (flags.json || !is_first_process()) return true;
-    fmt::print("{}", decoder.push(id));
+    fmt::print("{}", decoder.push(token.id));
     std::fflush(stdout);
     return true;
   };
-  const GenerateOptions& options = flags.text.generate;
   OpenedPrompt opened =
       open_prompt(text, prompt, options.max_new_tokens, flags.cache, text.context);
   const std::vector<int32_t> held = opened.session.ids();
@@ -51,14 +54,15 @@ void run(const CLI::App& app, Flags& flags) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!is_first_process()) return;
   if (flags.json) {
-    fmt::print("{}\n", Json{{"prompt_ids", held},
-                            {"reused", opened.reused},
-                            {"ids", ids},
-                            {"text", text.tokenizer.decode(ids, true)},
-                            {"recipe", text.recipe.name},
-                            {"simulated", text.model->simulated()},
-                            {"seconds", seconds}}
-                           .dump(2));
+    Json json = {{"prompt_ids", held},
+                 {"reused", opened.reused},
+                 {"ids", ids},
+                 {"text", text.tokenizer.decode(ids, true)},
+                 {"recipe", text.recipe.name},
+                 {"simulated", text.model->simulated()},
+                 {"seconds", seconds}};
+    if (options.top_logprobs >= 0) json["logprobs"] = std::move(probabilities);
+    fmt::print("{}\n", json.dump(2));
     return;
   }
   fmt::print("\n");
@@ -78,6 +82,9 @@ void add_generate(CLI::App& app, int& exit_code) {
   app.add_option("--prompt-file", flags->prompt_file, "file with the text to continue")
       ->check(CLI::ExistingFile);
   add_flags(app, flags->cache);
+  app.add_option("--logprobs", flags->text.generate.top_logprobs,
+                 "with --json: log-probabilities of the tokens, and of so many likeliest ones")
+      ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--json", flags->json, "print JSON at the end instead of streaming");
   app.callback([&app, flags, &exit_code] {
     run(app, *flags);

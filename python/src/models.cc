@@ -11,6 +11,7 @@
 #include "stamp/pipelines/chat.h"
 #include "stamp/pipelines/info.h"
 #include "stamp/pipelines/options/generate.h"
+#include "stamp/pipelines/token_json.h"
 #include "stamp/text/stream_decoder.h"
 
 namespace stamp::python {
@@ -36,6 +37,16 @@ nb::object load(const nb::args& args, const nb::kwargs& kwargs) {
                   nb::rv_policy::take_ownership);
 }
 
+/// Calls body(first row, hidden states) for some rows at a time of what `ids` give.
+template <class Body>
+void for_each_hidden(const LanguageModel& self, const std::vector<int32_t>& ids, int64_t rows,
+                     ForwardContext& context, Body&& body) {
+  KvCache cache = self.text.model->make_cache(std::ssize(ids));
+  const Matrix hidden = self.text.model->forward(ids, cache, context);
+  for (int64_t first = 0; first < rows && !interrupted(); first += kLogitRows)
+    body(first, hidden.view().rows_from(first, std::min(kLogitRows, rows - first)));
+}
+
 nb::object logits(const LanguageModel& self, const nb::object& ids) {
   const std::vector<int32_t> tokens = ids_of(ids);
   if (tokens.empty()) throw_argument("logits: expected at least one id");
@@ -45,18 +56,37 @@ nb::object logits(const LanguageModel& self, const nb::object& ids) {
   const FloatView out = view_of(result, "out");
   call([&] {
     ForwardContext context = self.context();
-    KvCache cache = model.make_cache(count);
-    const Matrix hidden = model.forward(tokens, cache, context);
-    for (int64_t first = 0; first < count && !interrupted(); first += kLogitRows) {
-      const int64_t rows = std::min(kLogitRows, count - first);
-      model.logits(hidden.view().rows_from(first, rows), out.rows_from(first, rows), context);
-    }
+    for_each_hidden(self, tokens, count, context, [&](int64_t first, ConstFloatView hidden) {
+      model.logits(hidden, out.rows_from(first, hidden.rows), context);
+    });
     return 0;
   });
   return result;
 }
 
-/// Tokens one after the other: an iterator of text, or of ids where the prompt was made of ids.
+nb::object logprobs(const LanguageModel& self, const nb::object& ids) {
+  const std::vector<int32_t> tokens = ids_of(ids);
+  if (tokens.size() < 2) throw_argument("logprobs: expected at least two ids");
+  const Model& model = *self.text.model;
+  nb::object result = new_matrix(1, std::ssize(tokens) - 1);
+  const FloatView out = view_of(result, "out");
+  call([&] {
+    ForwardContext context = self.context();
+    Matrix logits;
+    for_each_hidden(self, tokens, out.cols, context, [&](int64_t first, ConstFloatView hidden) {
+      logits.reshape(hidden.rows, model.config().vocab_size);
+      model.logits(hidden, logits.view(), context);
+      for (int64_t i = 0; i < hidden.rows; ++i)
+        out(0, first + i) = LogProbabilities(logits.view().row_span(i))
+                                .of(tokens[static_cast<size_t>(first + i + 1)]);
+    });
+    return 0;
+  });
+  return result.attr("reshape")(-1);
+}
+
+/// Tokens one after the other: an iterator of text, or of ids where the prompt was made of ids, or
+/// of dictionaries where probabilities are asked for.
 class TextStream {
  public:
   TextStream(nb::object model, TokenSession session, GenerateOptions options, bool as_text)
@@ -75,14 +105,19 @@ class TextStream {
 
   nb::object next() {
     while (left_ > 0) {
-      const auto ids = call([&] { return session_.generate(options_, rng_, context_); });
+      GeneratedToken token;
+      const auto ids = call([&] {
+        return session_.generate(options_, rng_, context_, [&](const GeneratedToken& drawn) {
+          token = drawn;
+          return true;
+        });
+      });
       if (ids.empty()) break;
       --left_;
-      if (std::find(options_.stop_ids.begin(), options_.stop_ids.end(), ids[0]) !=
-          options_.stop_ids.end())
-        left_ = 0;
-      if (!as_text_) return nb::int_(ids[0]);
-      if (const std::string text = decoder_.push(ids[0]); !text.empty())
+      if (token.stops) left_ = 0;
+      if (options_.top_logprobs >= 0) return to_python(to_json(token, model_.text.tokenizer));
+      if (!as_text_) return nb::int_(token.id);
+      if (const std::string text = decoder_.push(token.id); !text.empty())
         return nb::str(text.c_str(), text.size());
     }
     throw nb::stop_iteration();
@@ -110,6 +145,9 @@ template <class Visitor>
 void visit_options(GenerateKeywords& o, Visitor&& visit) {
   visit.argument("prompt", o.prompt, "text, or token ids; \"\" or []: that of load_cache");
   visit("stream", o.stream, "return an iterator of pieces of text (or of ids)");
+  visit(
+      "logprobs", o.options.top_logprobs,
+      "log-probabilities of the tokens, and of so many likeliest ones, in a dictionary; -1: none");
   visit_options(o.options, visit);
   visit_options(o.cache, visit);
 }
@@ -134,10 +172,17 @@ nb::object generate(const nb::object& self, const nb::args& args, const nb::kwar
   if (keywords.stream)
     return nb::cast(new TextStream(self, std::move(opened.session), options, as_text),
                     nb::rv_policy::take_ownership);
+  Json tokens = Json::array();
   const std::vector<int32_t> ids = call([&] {
     Rng rng(options.seed);
-    return opened.session.generate(options, rng, context);
+    return opened.session.generate(options, rng, context, [&](const GeneratedToken& token) {
+      if (options.top_logprobs >= 0) tokens.push_back(to_json(token, model.text.tokenizer));
+      return true;
+    });
   });
+  if (options.top_logprobs >= 0)
+    return to_python(
+        {{"ids", ids}, {"text", model.text.tokenizer.decode(ids, true)}, {"logprobs", tokens}});
   return as_text ? nb::cast(model.text.tokenizer.decode(ids, true)) : nb::cast(ids);
 }
 
@@ -255,11 +300,29 @@ constexpr const char* kLoadExamples = R"(
 ('w4a4kv4-stamp', 8)
 )";
 constexpr const char* kGenerateExamples = R"(
-What is not given follows the model's generation_config.json.
+What is not given follows the model's generation_config.json. With `logprobs` the result is a dictionary of ids, text and
+logprobs, a stream one of dictionaries: of every token id, token, logprob, bytes and top_logprobs. They are those of the model
+itself, before temperature and penalties.
 
 >>> m = stamp_quant.load(model)
 >>> text = m.generate('The kernel', max_new_tokens=8, temperature=0.0)
 >>> text == ''.join(m.generate('The kernel', stream=True, max_new_tokens=8, temperature=0.0))
+True
+>>> answer = m.generate('The kernel', logprobs=3, max_new_tokens=8, temperature=0.0)
+>>> answer['text'] == text, len(answer['logprobs'])
+(True, 8)
+>>> first = answer['logprobs'][0]
+>>> [entry['id'] for entry in first['top_logprobs']][0] == first['id'] == answer['ids'][0]
+True
+)";
+constexpr const char* kLogprobsExamples = R"(
+Log-probabilities [tokens - 1] of every id but the first, each after those before it. Under a recipe that transforms inputs along
+the tokens they are not exactly causal (docs/maths.md).
+
+>>> m = stamp_quant.load(model)
+>>> ids = m.encode('The kernel')
+>>> answer = m.generate(ids, logprobs=0, max_new_tokens=1, temperature=0.0)
+>>> bool(np.isclose(m.logprobs(ids + answer['ids'])[-1], answer['logprobs'][0]['logprob'], atol=1e-4))
 True
 )";
 
@@ -271,16 +334,16 @@ void add_models(nb::module_& module) {
       .def(
           "__iter__", [](nb::handle self) { return nb::borrow(self); },
           nb::sig("def __iter__(self) -> TextStream"))
-      .def("__next__", &TextStream::next, nb::sig("def __next__(self) -> str | int"));
+      .def("__next__", &TextStream::next, nb::sig("def __next__(self) -> str | int | dict"));
   nb::class_<Conversation>(module, "Chat", "A conversation whose past stays in the K/V cache.")
       .def("ask", &Conversation::ask, "message"_a, "on_text"_a.none() = nb::none(),
            "The answer (key 'text') and what it cost; `on_text` is called with every piece.")
       .def("reset", &Conversation::reset, "Forgets everything but the system message.");
 
   nb::class_<LanguageModel> model(module, "Model", "A language model that load() returned.");
-  const Described generation =
-      describe<GenerateKeywords>("generate", "Continues a prompt: text for text, ids for ids.",
-                                 "str | list[int] | TextStream", kGenerateExamples, Self::kFirst);
+  const Described generation = describe<GenerateKeywords>(
+      "generate", "Continues a prompt: text for text, ids for ids.",
+      "str | list[int] | dict | TextStream", kGenerateExamples, Self::kFirst);
   const Described conversation = describe<ChatKeywords>(
       "chat", "A conversation with the model's chat template.", "Chat", "", Self::kFirst);
   model
@@ -293,6 +356,10 @@ void add_models(nb::module_& module) {
 >>> m.logits(m.encode('Hello')).shape[1] == m.config['vocab_size']
 True
 )")
+      .def("logprobs", &logprobs, "ids"_a,
+           nb::sig("def logprobs(self, ids: collections.abc.Sequence[int]) -> "
+                   "numpy.typing.NDArray[numpy.float32]"),
+           kLogprobsExamples + 1)
       .def("generate", &generate, nb::sig(generation.signature), generation.documentation)
       .def("chat", &chat, nb::sig(conversation.signature), conversation.documentation)
       .def(

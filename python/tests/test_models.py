@@ -32,6 +32,47 @@ def test_stream_gives_the_same_ids(model):
         assert list(model.generate(ids, stream=True, max_new_tokens=80, **options)) == whole
 
 
+@pytest.fixture(scope="module")
+def plain(root):
+    """Without L, whose result depends on which tokens are computed together."""
+    return stamp_quant.load(root / "demo/llm")
+
+
+def test_logprobs(plain):
+    model = plain
+    ids = model.encode("The kernel")
+    options = {"max_new_tokens": 5, "temperature": 0.0, "repetition_penalty": 1.5}
+    answer = model.generate(ids, logprobs=4, **options)
+    assert answer["ids"] == model.generate(ids, **options)
+    assert answer["text"] == model.decode(answer["ids"], skip_special=True)
+    for i, token in enumerate(answer["logprobs"]):
+        logits = model.logits(ids + answer["ids"][:i])[-1].astype(np.float64)
+        want = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+        assert token["id"] == answer["ids"][i]
+        assert bytes(token["bytes"]).decode() == token["token"] == model.decode([token["id"]])
+        assert abs(token["logprob"] - want[token["id"]]) < 1e-4
+        best = [entry["id"] for entry in token["top_logprobs"]]
+        assert best == list(np.argsort(-want, kind="stable")[:4])
+        np.testing.assert_allclose([entry["logprob"] for entry in token["top_logprobs"]], want[best], atol=1e-4)
+    assert list(model.generate("The kernel", logprobs=4, stream=True, **options)) == answer["logprobs"]
+    assert "logprobs" in model.generate("The kernel", logprobs=0, max_new_tokens=1)
+
+
+def test_logprobs_of_a_text(model):
+    """One pass gives both."""
+    ids = model.encode("The kernel of the matter")
+    scores = model.logprobs(ids)
+    logits = model.logits(ids).astype(np.float64)
+    logits -= logits.max(1, keepdims=True)
+    want = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    assert scores.shape == (len(ids) - 1,) and scores.dtype == np.float32
+    np.testing.assert_allclose(scores, want[np.arange(len(ids) - 1), ids[1:]], atol=1e-5)
+    with pytest.raises(ValueError, match="two ids"):
+        model.logprobs(ids[:1])
+    with pytest.raises(ValueError, match="logprobs|id"):
+        model.logprobs([1, 10**8])
+
+
 def test_caches_of_prompts(model, tmp_path):
     file = tmp_path / "prompt.cache"
     options = {"max_new_tokens": 6, "temperature": 0.0}

@@ -65,11 +65,12 @@ ChatAnswer Chat::ask(const std::string& message,
   ChatAnswer answer{.kept = session_.cached()};
   answer.prefilled = static_cast<int64_t>(session_.ids().size()) - answer.kept;
   StreamDecoder decoder(tokenizer_);
-  std::vector<int32_t> ids = session_.generate(options_.generate, rng_, context_, [&](int32_t id) {
-    const std::string piece = decoder.push(id);
-    if (on_text && !piece.empty()) on_text(piece);
-    return true;
-  });
+  std::vector<int32_t> ids =
+      session_.generate(options_.generate, rng_, context_, [&](const GeneratedToken& token) {
+        const std::string piece = decoder.push(token.id);
+        if (on_text && !piece.empty()) on_text(piece);
+        return true;
+      });
   answer.generated = static_cast<int64_t>(ids.size());
   answer.stopped = ends_with_stop(ids, options_.generate.stop_ids);
   answer.text = tokenizer_.decode(ids, true);

@@ -15,18 +15,25 @@ bool is_stop(const GenerateOptions& options, int32_t id) {
   return std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
 }
 
-/// Processes that share a model sample the same token.
-int32_t agreed(const Model& model, int32_t id) {
-  if (model.split() != ModelSplit::kNone)
-    communicator().broadcast(std::as_writable_bytes(std::span(&id, 1)), model.output_process());
-  return id;
-}
-
 bool is_stopped(const Model& model) {
   return model.split() == ModelSplit::kNone ? interrupted() : job_interrupted();
 }
 
 }  // namespace
+
+GeneratedToken draw_token(std::span<float> logits, std::span<const int32_t> seen,
+                          const GenerateOptions& options, Rng& rng) {
+  // Before sampling, which changes the logits.
+  std::vector<float> own;
+  if (options.top_logprobs >= 0) own.assign(logits.begin(), logits.end());
+  GeneratedToken token{.id = sample_token(logits, seen, options.sampling, rng)};
+  token.stops = is_stop(options, token.id);
+  if (options.top_logprobs < 0) return token;
+  const LogProbabilities probabilities(own);
+  token.log_probability = probabilities.of(token.id);
+  token.top = probabilities.top(options.top_logprobs);
+  return token;
+}
 
 TokenSession::TokenSession(const Model& model, int64_t capacity)
     : model_(model), cache_(model.make_cache(capacity)) {}
@@ -80,9 +87,11 @@ bool TokenSession::prefill(ForwardContext& context) {
 
 std::vector<int32_t> TokenSession::generate(const GenerateOptions& options, Rng& rng,
                                             ForwardContext& context,
-                                            const std::function<bool(int32_t)>& on_token) {
+                                            const TokenCallback& on_token) {
   if (options.max_new_tokens < 0)
     throw_argument("generate: expected max_new_tokens >= 0, got {}", options.max_new_tokens);
+  if (options.top_logprobs >= 0 && model_.split() == ModelSplit::kPipeline)
+    throw_argument("generate: the last process of a pipeline alone knows log-probabilities");
   if (cached() == static_cast<int64_t>(ids_.size()) && last_hidden_.rows() == 0)
     throw_argument("generate: there is nothing to continue");
   const size_t length = ids_.size();
@@ -91,16 +100,20 @@ std::vector<int32_t> TokenSession::generate(const GenerateOptions& options, Rng&
   if (!prefill(context)) return {};
   Matrix logits(1, model_.config().vocab_size);
   while (!is_stopped(model_)) {
-    int32_t id = 0;
+    GeneratedToken token;
     if (model_.has_output()) {
       model_.logits(last_hidden_.view(), logits.view(), context);
-      id = sample_token(logits.view().row_span(0), ids_, options.sampling, rng);
+      token = draw_token(logits.view().row_span(0), ids_, options, rng);
     }
-    id = agreed(model_, id);
-    append({&id, 1});
-    const bool wanted = !on_token || on_token(id);
-    if (!wanted || is_stop(options, id) || ids_.size() == limit) break;
-    last_hidden_ = model_.forward({&id, 1}, cache_, context);
+    if (model_.split() != ModelSplit::kNone) {  // all go on with the same one
+      communicator().broadcast(std::as_writable_bytes(std::span(&token.id, 1)),
+                               model_.output_process());
+      token.stops = is_stop(options, token.id);
+    }
+    append({&token.id, 1});
+    const bool wanted = !on_token || on_token(token);
+    if (!wanted || token.stops || ids_.size() == limit) break;
+    last_hidden_ = model_.forward({&token.id, 1}, cache_, context);
   }
   return {ids_.begin() + static_cast<std::ptrdiff_t>(length), ids_.end()};
 }
@@ -124,7 +137,7 @@ TokenSession open_session(const Model& model, std::span<const int32_t> prompt,
 
 std::vector<int32_t> generate_ids(const Model& model, std::span<const int32_t> prompt,
                                   const GenerateOptions& options, ForwardContext& context,
-                                  const std::function<bool(int32_t)>& on_token) {
+                                  const TokenCallback& on_token) {
   TokenSession session = open_session(model, prompt, options.max_new_tokens);
   Rng rng(options.seed);
   return session.generate(options, rng, context, on_token);

@@ -6,6 +6,7 @@
 
 #include "stamp/core/rng.h"
 #include "stamp/models/model.h"
+#include "stamp/text/log_probabilities.h"
 #include "stamp/text/sampling.h"
 
 namespace stamp {
@@ -15,7 +16,19 @@ struct GenerateOptions {
   int64_t max_new_tokens = 128;
   std::vector<int64_t> stop_ids;  // the stop id is part of the result
   uint64_t seed = 0;
+  int top_logprobs = -1;  // likeliest tokens to report with each one; -1: no probabilities at all
 };
+
+struct GeneratedToken {
+  int32_t id = 0;
+  bool stops = false;                    // one of stop_ids
+  float log_probability = 0;             // of the model's own distribution; when asked for
+  std::vector<TokenLogProbability> top;  // the likeliest ones first
+};
+/// The next token after `seen`; `logits` are modified. Throws as sample_token().
+GeneratedToken draw_token(std::span<float> logits, std::span<const int32_t> seen,
+                          const GenerateOptions& options, Rng& rng);
+using TokenCallback = std::function<bool(const GeneratedToken&)>;
 
 /// One growing sequence of tokens and its KV cache: what was computed once stays.
 class TokenSession {
@@ -47,7 +60,7 @@ class TokenSession {
   /// `on_token` is called with each; returning false ends generation. Stops when the session is
   /// full, at a stop id, or when interrupted(). `seed` of the options is not used.
   std::vector<int32_t> generate(const GenerateOptions& options, Rng& rng, ForwardContext& context,
-                                const std::function<bool(int32_t)>& on_token = {});
+                                const TokenCallback& on_token = {});
 
  private:
   const Model& model_;
@@ -65,6 +78,6 @@ TokenSession open_session(const Model& model, std::span<const int32_t> prompt,
 /// Ids generated after `prompt` (not empty) by a session of its own, up to the model's positions.
 std::vector<int32_t> generate_ids(const Model& model, std::span<const int32_t> prompt,
                                   const GenerateOptions& options, ForwardContext& context,
-                                  const std::function<bool(int32_t)>& on_token = {});
+                                  const TokenCallback& on_token = {});
 
 }  // namespace stamp

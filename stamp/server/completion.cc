@@ -4,8 +4,8 @@
 #include <ctime>
 #include <random>
 
+#include "stamp/pipelines/token_json.h"
 #include "stamp/server/completion_text.h"
-#include "stamp/text/unicode.h"
 
 namespace stamp {
 namespace {
@@ -21,9 +21,6 @@ std::string random_id(bool chat) {
   return fmt::format("{}-{:08x}{:08x}{:08x}", chat ? "chatcmpl" : "cmpl", device(), device(),
                      device());
 }
-
-/// JSON has no infinities: what OpenAI's API gives for them.
-float finite(float log_probability) { return std::max(log_probability, -9999.0f); }
 
 struct Choice {
   CompletionText text;
@@ -56,12 +53,12 @@ class Answer {
       SequenceRequest sequence{
           .prompt = request_.prompts[i / static_cast<size_t>(request_.choices)],
           .generate = request_.generate,
-          .top_logprobs = request_.top_logprobs,
           .deadline = start_ + timeout,
           .cancelled = cancelled_,
           .on_token = [self, i](const GeneratedToken& token) { return self->add(i, token); },
           .on_end = [self, i](const SequenceEnd& end) { self->end(i, end); }};
       sequence.generate.seed += i;
+      sequence.generate.top_logprobs = request_.top_logprobs;
       sequences.push_back(std::move(sequence));
     }
     return sequences;
@@ -196,9 +193,7 @@ class Answer {
     reply_->write("data: " + dump(event) + "\n\n");
   }
 
-  std::string text_of(int32_t id) const {
-    return replace_invalid_utf8(tokenizer().token_bytes(id));
-  }
+  std::string text_of(int32_t id) const { return token_text(tokenizer(), id); }
 
   /// Of the tokens that came since the last call.
   Json logprobs(Choice& choice) {
@@ -207,22 +202,9 @@ class Answer {
     return request_.chat ? chat_logprobs(tokens) : completion_logprobs(tokens, choice);
   }
 
-  Json chat_entry(const TokenLogProbability& token) const {
-    const std::string bytes = tokenizer().token_bytes(token.id);
-    return {{"token", text_of(token.id)},
-            {"logprob", finite(token.value)},
-            {"bytes", std::vector<uint8_t>(bytes.begin(), bytes.end())}};
-  }
-
   Json chat_logprobs(const std::vector<GeneratedToken>& tokens) const {
     Json content = Json::array();
-    for (const GeneratedToken& token : tokens) {
-      Json entry = chat_entry({token.id, token.log_probability});
-      entry["top_logprobs"] = Json::array();
-      for (const TokenLogProbability& top : token.top)
-        entry["top_logprobs"].push_back(chat_entry(top));
-      content.push_back(std::move(entry));
-    }
+    for (const GeneratedToken& token : tokens) content.push_back(to_json(token, tokenizer()));
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
 
@@ -234,13 +216,13 @@ class Answer {
     for (const GeneratedToken& token : tokens) {
       const std::string text = text_of(token.id);
       result["tokens"].push_back(text);
-      result["token_logprobs"].push_back(finite(token.log_probability));
+      result["token_logprobs"].push_back(finite_logprob(token.log_probability));
       result["text_offset"].push_back(choice.offset);
       choice.offset +=
           std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
       Json top = Json::object();
       for (const TokenLogProbability& likely : token.top)
-        top[text_of(likely.id)] = finite(likely.value);
+        top[text_of(likely.id)] = finite_logprob(likely.value);
       result["top_logprobs"].push_back(std::move(top));
     }
     return result;

@@ -38,11 +38,11 @@ TEST_P(Generate, StopIdIsPartOfTheResult) {
 TEST_P(Generate, CallbackSeesEveryTokenAndEndsIt) {
   const auto want = ids("greedy_ids");
   std::vector<int32_t> seen;
-  const auto got =
-      generate_ids(*model, ids("prompt_ids"), {.max_new_tokens = 12}, context, [&](int32_t id) {
-        seen.push_back(id);
-        return seen.size() < 3;
-      });
+  const auto got = generate_ids(*model, ids("prompt_ids"), {.max_new_tokens = 12}, context,
+                                [&](const GeneratedToken& token) {
+                                  seen.push_back(token.id);
+                                  return seen.size() < 3;
+                                });
   EXPECT_EQ(got, (std::vector<int32_t>{want[0], want[1], want[2]}));
   EXPECT_EQ(seen, got);
 }

@@ -1,7 +1,6 @@
 #include "stamp/pipelines/serving/batch_scheduler.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "stamp/core/error.h"
@@ -16,34 +15,6 @@ std::optional<FinishReason> abandoned(const SequenceRequest& request) {
   if (SequenceRequest::Clock::now() >= request.deadline) return FinishReason::kTimeout;
   return std::nullopt;
 }
-
-/// log softmax: of `id` when it is drawn, and of the likeliest tokens.
-class LogProbabilities {
- public:
-  LogProbabilities(std::span<const float> logits, int top) : logits_(logits.begin(), logits.end()) {
-    const float largest = *std::max_element(logits_.begin(), logits_.end());
-    double sum = 0;
-    for (const float logit : logits_) sum += std::exp(static_cast<double>(logit - largest));
-    offset_ = largest + static_cast<float>(std::log(sum));
-    std::vector<int32_t> ids(logits_.size());
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
-    const auto count = std::min(ids.size(), static_cast<size_t>(top));
-    std::partial_sort(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count), ids.end(),
-                      [&](int32_t a, int32_t b) {
-                        const float x = logits_[static_cast<size_t>(a)],
-                                    y = logits_[static_cast<size_t>(b)];
-                        return x != y ? x > y : a < b;
-                      });
-    for (size_t i = 0; i < count; ++i) top_.push_back({ids[i], of(ids[i])});
-  }
-  float of(int32_t id) const { return logits_[static_cast<size_t>(id)] - offset_; }
-  const std::vector<TokenLogProbability>& top() const { return top_; }
-
- private:
-  std::vector<float> logits_;
-  float offset_ = 0;
-  std::vector<TokenLogProbability> top_;
-};
 
 }  // namespace
 
@@ -260,15 +231,7 @@ void BatchScheduler::sample(const std::vector<Work>& batch, ConstFloatView hidde
     const SequenceRequest& request = sequence.request;
     const std::span<float> row = logits.view().row_span(i);
     try {
-      std::optional<LogProbabilities> probabilities;
-      if (request.top_logprobs >= 0) probabilities.emplace(row, request.top_logprobs);
-      GeneratedToken& token = tokens[at];
-      token.id = sample_token(row, sequence.ids, request.generate.sampling, sequence.rng);
-      const auto& stops = request.generate.stop_ids;
-      token.stops = std::find(stops.begin(), stops.end(), token.id) != stops.end();
-      if (!probabilities) return;
-      token.log_probability = probabilities->of(token.id);
-      token.top = probabilities->top();
+      tokens[at] = draw_token(row, sequence.ids, request.generate, sequence.rng);
     } catch (const std::exception& error) {
       errors[at] = error.what();
     }

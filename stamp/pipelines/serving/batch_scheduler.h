@@ -28,18 +28,6 @@ struct SchedulerOptions {
   int64_t prefix_bytes = int64_t{256} << 20;  // of pages that no sequence may be using
 };
 
-struct TokenLogProbability {
-  int32_t id = 0;
-  float value = 0;
-};
-
-struct GeneratedToken {
-  int32_t id = 0;
-  bool stops = false;                    // one of the request's stop ids
-  float log_probability = 0;             // of the model's own distribution; when asked for
-  std::vector<TokenLogProbability> top;  // the likeliest ones first
-};
-
 /// kStop: a stop id, or the caller wants no more; kLength: max_new_tokens or the model's positions.
 enum class FinishReason { kStop, kLength, kCancelled, kTimeout, kFailed };
 
@@ -56,11 +44,10 @@ struct SequenceRequest {
 
   std::vector<int32_t> prompt;
   GenerateOptions generate;
-  int top_logprobs = -1;  // likeliest tokens to report; -1: no probabilities at all
   Clock::time_point deadline = Clock::time_point::max();
-  std::shared_ptr<const std::atomic<bool>> cancelled;   // null: never; set by any thread
-  std::function<bool(const GeneratedToken&)> on_token;  // false: no more; may be empty
-  std::function<void(const SequenceEnd&)> on_end;       // the last call; may be empty
+  std::shared_ptr<const std::atomic<bool>> cancelled;  // null: never; set by any thread
+  TokenCallback on_token;                              // false: no more; may be empty
+  std::function<void(const SequenceEnd&)> on_end;      // the last call; may be empty
 };
 
 struct SchedulerStats {

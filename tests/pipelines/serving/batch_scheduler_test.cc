@@ -42,9 +42,9 @@ class Scheduler : public testing::Test {
   Outcome& add(BatchScheduler& scheduler, Ids prompt, GenerateOptions options,
                int top_logprobs = -1) {
     Outcome& outcome = outcomes.emplace_back();
+    options.top_logprobs = top_logprobs;
     scheduler.add({.prompt = std::move(prompt),
                    .generate = std::move(options),
-                   .top_logprobs = top_logprobs,
                    .cancelled = outcome.cancelled,
                    .on_token =
                        [&outcome, &scheduler](const GeneratedToken& token) {
