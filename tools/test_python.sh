@@ -15,4 +15,5 @@ command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 cmake -S . -B "$build" -G Ninja "${launcher[@]}" -DSTAMP_PYTHON=ON \
   -DPython_EXECUTABLE="$(realpath -s "$environment/bin/python")" >/dev/null
 cmake --build "$build" --target native_stub
-ctest --test-dir "$build" --output-on-failure --no-tests=error -R '^python$'
+# -V shows what pytest leaves out, and why.
+ctest --test-dir "$build" -V --no-tests=error -R '^python$'

@@ -25,7 +25,12 @@ class Result(dict):
         return self.html and f'<iframe srcdoc="{html.escape(self.html)}" width="100%" height="600"></iframe>'
 
     def save(self, path):
-        """Writes the report (.html), the table (.txt) or everything (.json)."""
+        """Writes the report (.html), the table (.txt) or everything (.json).
+
+        >>> Result({"rows": [1]}, "a table").save(folder / "result.txt")
+        >>> (folder / "result.txt").read_text()
+        'a table'
+        """
         path = Path(path)
         contents = {".html": self.html, ".txt": self.text, ".json": json.dumps(self, indent=2) + "\n"}
         content = contents.get(path.suffix.lower())

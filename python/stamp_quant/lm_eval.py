@@ -1,11 +1,13 @@
 """Models of this library in lm-evaluation-harness, under the name "stamp".
 
-  import lm_eval
-  import stamp_quant.lm_eval
-  lm_eval.simple_evaluate("stamp", model_args="pretrained=DIR,recipe=w4a8kv4-stamp", tasks=["arc_easy"])
+>>> import stamp_quant.lm_eval
+>>> from lm_eval.api.registry import get_model
+>>> stamp = get_model("stamp")(pretrained=model, recipe="w4a8kv4-stamp")
+>>> stamp.model.recipe["name"]
+'w4a8kv4-stamp'
 
-or, with the harness's own flags, `python -m stamp_quant.lm_eval --model stamp --model_args pretrained=DIR,recipe=R
---tasks arc_easy`. Needs the package lm-eval. `model_args`: `pretrained` (a directory), `max_length` (tokens; the
+`lm_eval.simple_evaluate` takes "stamp" and `model_args`; with the harness's own flags it is
+`python -m stamp_quant.lm_eval --model stamp --model_args pretrained=DIR,recipe=R --tasks arc_easy`. Needs the package lm-eval. `model_args`: `pretrained` (a directory), `max_length` (tokens; the
 model's own by default), `max_gen_toks` (256) and what stamp_quant.load() takes.
 """
 

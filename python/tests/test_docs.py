@@ -1,7 +1,9 @@
 """Every example in a docstring runs; every option of the library is in a signature."""
 
 import doctest
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,32 +13,63 @@ import numpy as np
 import pytest
 
 import stamp_quant
-from stamp_quant import _native
+
+
+def members(prefix, owner):
+    """(name, documentation) of what a module or class defines itself, and of the members of its classes."""
+    yield prefix, getattr(owner, "__doc__", None) or ""
+    for name, value in vars(owner).items():
+        if name.startswith("_") or not (callable(value) or isinstance(value, property)):
+            continue
+        if isinstance(owner, type) or getattr(value, "__module__", None) == owner.__name__:
+            if isinstance(value, type):
+                yield from members(f"{prefix}.{name}", value)
+            else:
+                yield f"{prefix}.{name}", getattr(value, "__doc__", None) or ""
 
 
 def documented():
-    yield "Result", stamp_quant.Result
-    for name, value in vars(_native).items():
-        if name.startswith("_"):
+    """Of all modules of the package; those whose own imports are not installed come as (name, None)."""
+    for info in [None, *pkgutil.walk_packages(stamp_quant.__path__, "stamp_quant.")]:
+        name = info.name if info else "stamp_quant"
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name.startswith("stamp_quant"):
+                raise
+            yield f"{name}: {error.name} is not installed", None
             continue
-        yield name, value
-        if isinstance(value, type):
-            yield from ((f"{name}.{key}", member) for key, member in vars(value).items() if not key.startswith("_"))
+        yield from members(name, module)
 
 
-EXAMPLES = [(name, value.__doc__) for name, value in documented() if ">>>" in (getattr(value, "__doc__", None) or "")]
+DOCUMENTED = list(documented())
+EXAMPLES = [(name, doc) for name, doc in DOCUMENTED if doc is None or ">>>" in doc]
+# A line that is nothing but a call, or an assignment of one.
+CALL = re.compile(r"\s*(\w+(, \w+)* = )?[\w.]+\(.*\)\s*(#.*)?")
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 12
+    names = {name.removeprefix("stamp_quant._native.") for name, _ in EXAMPLES}
+    assert {"Model.generate", "Model.logits", "Model.logprobs", "load", "Quantizer", "stamp_quant._result.Result"} <= names
+
+
+def test_every_call_is_an_example():
+    for name, doc in DOCUMENTED:
+        for line in (doc or "").splitlines():
+            assert not CALL.fullmatch(line) or line.lstrip().startswith((">>>", "...")), f"{name}: {line}"
 
 
 @pytest.mark.parametrize("name,doc", EXAMPLES, ids=[name for name, _ in EXAMPLES])
-def test_example(name, doc, model_dir, text):
-    globs = {"stamp_quant": stamp_quant, "np": np, "model": str(model_dir), "text": str(text), "Result": stamp_quant.Result}
+def test_example(name, doc, model_dir, text, tmp_path):
+    if doc is None:
+        pytest.skip(name)
+    globs = {"stamp_quant": stamp_quant, "np": np, "model": str(model_dir), "text": str(text), "Result": stamp_quant.Result,
+             "folder": tmp_path}
     test = doctest.DocTestParser().get_doctest(doc, globs, name, None, 0)
-    runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
-    assert runner.run(test).failed == 0
+    for package in re.findall(r"^(?:import|from) (\w+)", "".join(example.source for example in test.examples), re.M):
+        pytest.importorskip(package, reason=f"{name}: {package} is not installed")
+    result = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL).run(test)
+    assert result.failed == 0 and result.attempted > 0
 
 
 @pytest.mark.parametrize("name", ["evaluate", "compare", "quantize", "tune", "sensitivity", "image", "bench", "load"])

@@ -155,6 +155,64 @@ def test_ctrl_c_ends_long_work(model_dir, text):
     stamp_quant.evaluate(model_dir, text=text, context=64, windows=1)  # the next call is not interrupted
 
 
+def interrupt_while(work, after=0.4):
+    """Calls work(0), work(1), ... until Ctrl-C; returns how many were begun."""
+    timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    begun = 0
+    try:
+        while begun < 10000:
+            begun += 1
+            work(begun - 1)
+    except KeyboardInterrupt:
+        return begun
+    finally:
+        timer.join()
+    raise AssertionError("Ctrl-C was lost")
+
+
+def test_ctrl_c_leaves_no_half_directory(model_dir, text, tmp_path):
+    """What is interrupted has no name yet; OUT.partial is what the next run goes on with."""
+    count = interrupt_while(lambda i: stamp_quant.quantize(model_dir, recipe="w4a8kv4-stamp", out=tmp_path / f"{i}"))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names <= {*map(str, range(count)), f"{count - 1}.partial"}
+    for path in tmp_path.iterdir():
+        if not path.name.endswith(".partial"):
+            assert stamp_quant.load(path).logits([1, 2, 3]).shape[0] == 3
+    last = tmp_path / f"{count - 1}"
+    if not last.exists():
+        stamp_quant.quantize(model_dir, recipe="w4a8kv4-stamp", out=last)
+    assert stamp_quant.load(last).recipe["name"] == "w4a8kv4-stamp"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_ctrl_c_leaves_no_half_file(model, tmp_path):
+    prompt = list(range(3, 900))
+
+    def save(i):
+        return model.generate(prompt, save_cache=tmp_path / f"{i}.cache", max_new_tokens=0)
+
+    count = interrupt_while(save)
+    assert {path.name for path in tmp_path.iterdir()} <= {f"{i}.cache" for i in range(count)}
+    for path in tmp_path.iterdir():
+        assert len(model.generate([], load_cache=path, max_new_tokens=1, temperature=0.0)) == 1
+
+
+def test_ctrl_c_drops_what_was_measured(model, model_dir, text, tmp_path):
+    results = []
+    for work in (
+        lambda i: results.append(stamp_quant.compare(model_dir, text=text, bits="w4a4kv4", windows=8)),
+        lambda i: results.append(model.generate("The kernel", max_new_tokens=1500, stop_id=[])),
+        lambda i: results.append(model.logits(list(range(3, 900)))),
+        lambda i: results.extend(model.generate("The kernel", stream=True, max_new_tokens=1500, stop_id=[])),
+    ):
+        results.clear()
+        begun = interrupt_while(work)
+        assert len(results) < begun or not isinstance(results[0], (dict, np.ndarray))
+        assert all(not isinstance(result, dict) or not result.get("partial") for result in results)
+        assert len(model.generate("The", max_new_tokens=2, temperature=0.0)) > 0  # the next call is not interrupted
+
+
 def test_other_threads_run_meanwhile(model_dir, text):
     steps, stop = [], threading.Event()
 

@@ -1,9 +1,19 @@
 """Simulated quantization of PyTorch models, on any device, with the recipes and the roundings of the library.
 
-    from stamp_quant.torch import apply, remove
-    apply(model, "w4a4kv4-stamp")     # a transformers or diffusers model, patched in place
-    ...
-    remove(model)                     # as it was
+>>> import torch
+>>> from stamp_quant.torch import apply, remove
+>>> from transformers import LlamaConfig, LlamaForCausalLM
+>>> model = LlamaForCausalLM(LlamaConfig(vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+...                                      num_attention_heads=2, max_position_embeddings=256)).eval()
+>>> ids = torch.arange(90)[None]
+>>> with torch.no_grad():
+...     plain = model(ids).logits
+...     quantized = apply(model, "w4a4kv4-stamp")(ids).logits     # patched in place
+>>> 0 < float((quantized - plain).abs().max()) < 1
+True
+>>> with torch.no_grad():
+...     torch.equal(remove(model)(ids).logits, plain)             # as it was
+True
 
 Inputs of linears are rotated, transformed along the tokens, rounded and transformed back; weights are replaced by their
 reconstruction; language models attend to K and V as the cache would hold them. Gradients do not pass through roundings.
