@@ -8,7 +8,9 @@ import stamp_quant
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: the bridge is not tested")
 
 from stamp_quant.torch import apply, remove  # noqa: E402
-from stamp_quant.torch.linear import rounded_weight  # noqa: E402
+from stamp_quant.torch.attention import KvQuantizer  # noqa: E402
+from stamp_quant.torch.linear import Input, rounded_weight  # noqa: E402
+from stamp_quant.torch.sites import groups_of  # noqa: E402
 from stamp_quant.torch.token_quantizer import TokenQuantizer  # noqa: E402
 from stamp_quant.torch.transforms import Rotation  # noqa: E402
 
@@ -54,15 +56,39 @@ def test_reconstructions_are_equal_bit_for_bit(name, tokens):
         np.testing.assert_array_equal(got, want)
 
 
+# Grids of 1 x 1 to 16 x 24, with sides that are odd, that levels exhaust, that the recipe gives.
+@pytest.mark.parametrize("tokens,width", [(1, 0), (2, 0), (13, 0), (35, 0), (48, 4), (45, 9), (256, 0), (384, 16), (384, 0)])
+@pytest.mark.parametrize("levels", [0, 1, 3, 9])
+def test_two_dimensional_haar_is_equal_bit_for_bit(tokens, width, levels):
+    changes = {"sequence__levels": levels, "plan__high_tokens": min(16, tokens)}
+    spec = activations(sequence__transform="haar2d", sequence__grid_width=width, sequence__skip_tokens=0, **changes)
+    x = random_walk(tokens, 48)
+    want = stamp_quant.Quantizer(spec).apply(x)
+    np.testing.assert_array_equal(TokenQuantizer(spec).apply(torch.from_numpy(x)).numpy(), want)
+    # The width may also come from the picture.
+    spec["sequence"]["grid_width"] = 0
+    np.testing.assert_array_equal(TokenQuantizer(spec).apply(torch.from_numpy(x), grid_width=width).numpy(), want)
+
+
+def test_a_grid_must_be_filled():
+    spec = activations(sequence__transform="haar2d", sequence__grid_width=7, sequence__skip_tokens=0)
+    with pytest.raises(ValueError, match="grid"):
+        TokenQuantizer(spec).apply(torch.zeros(64, 8))
+
+
+def assert_few_columns_moved(got, want):
+    """A differing code moves all tokens of its column; everything else stays within rounding."""
+    moved = (np.abs(got - want) > 1e-4 * np.abs(want).max()).any(axis=0)
+    assert moved.sum() <= max(2, 1e-4 * want.size)
+
+
 @pytest.mark.parametrize("tokens", [2, 63, 128])
-def test_dct_differs_by_its_rounding_only(tokens):
-    spec = activations(sequence__transform="dct")
+@pytest.mark.parametrize("transform", ["dct", "dct2d"])
+def test_dct_differs_by_its_rounding_only(transform, tokens):
+    spec = activations(sequence__transform=transform, sequence__skip_tokens=0)
     x = random_walk(tokens, 512)
     want = stamp_quant.Quantizer(spec).apply(x)
-    got = TokenQuantizer(spec).apply(torch.from_numpy(x)).numpy()
-    # A differing code moves all tokens of its column; everything else stays within rounding.
-    moved = (np.abs(got - want) > 1e-4 * np.abs(want).max()).any(axis=0)
-    assert moved.mean() * x.shape[1] <= max(2, 1e-4 * x.size)
+    assert_few_columns_moved(TokenQuantizer(spec).apply(torch.from_numpy(x)).numpy(), want)
 
 
 def test_waterfill_takes_its_widths_from_statistics():
@@ -123,11 +149,22 @@ def tiny_language_model(family, demo, folder):
     return model, folder
 
 
+def with_activations(recipe, name, **changes):
+    return stamp_quant.recipe(recipe) | {"name": name, "activations": activations(recipe, **changes)}
+
+
+CENTERED = stamp_quant.recipe("w4a4kv4-stamp") | {"name": "centered", "center": "static"}
+
 # Roundings amplify every difference in the order of sums: deep models agree in the mean of many windows only.
 @pytest.mark.parametrize(
     "family,recipe",
     [("demo", "kv2")]
-    + [(family, recipe) for family in ("llama", "qwen2") for recipe in ("w4a4kv4-stamp", "w4a4kv4", "w4a4kv4-stamp-wf")],
+    + [
+        (family, recipe)
+        for family in ("llama", "qwen2")
+        for recipe in ("w4a4kv4-stamp", "w4a4kv4", "w4a4kv4-stamp-wf", CENTERED)
+    ],
+    ids=str,
 )
 def test_language_models_lose_as_much(family, recipe, model_dir, text, tmp_path):
     model, folder = tiny_language_model(family, model_dir, tmp_path)
@@ -148,6 +185,72 @@ def test_language_models_lose_as_much(family, recipe, model_dir, text, tmp_path)
         kl["library"] += mean_kl(plain.logits(window), library.logits(window)) / windows
     assert kl["library"] > 1e-5
     assert abs(kl["torch"] - kl["library"]) < 0.01 * kl["library"], kl
+
+
+class Recorded:
+    """Every input that a patched model quantizes, with what becomes of it."""
+
+    def __init__(self, monkeypatch):
+        self.inputs, self.parts = [], []
+        quantize, stored = Input.quantize, KvQuantizer._stored
+
+        def record_input(own, x):
+            result = quantize(own, x)
+            self.inputs.append((own, x.float().clone(), result.clone(), own.position.grid_width))
+            return result
+
+        def record_part(own, quantizer, x):
+            result = stored(own, quantizer, x)
+            self.parts.append((own, quantizer, x.clone(), result.clone()))
+            return result
+
+        monkeypatch.setattr(Input, "quantize", record_input)
+        monkeypatch.setattr(KvQuantizer, "_stored", record_part)
+
+    def check(self, groups, exact=True):
+        """Against the library's rotation and quantizer, fed with the same input."""
+        heads = {id(linear.stamp_input): group.head_dim for group in groups for linear in group.linears}
+        assert {id(own) for own, *_ in self.inputs} == set(heads)
+        for own, x, got, grid_width in self.inputs:
+            want = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).numpy())
+            assert x.shape[:-2].numel() == 1
+            if own.rotation is not None:
+                want = stamp_quant.hadamard(want, heads[id(own)])
+            if own.mean is not None:
+                want = want - own.mean.numpy()
+            spec = own.quantizer.spec | {"sequence": own.quantizer.spec["sequence"] | {"grid_width": grid_width}}
+            want = stamp_quant.Quantizer(spec, own.quantizer.range2).apply(want)
+            got = got.reshape(want.shape).numpy()
+            if exact:
+                np.testing.assert_array_equal(got, want)
+            else:
+                assert_few_columns_moved(got, want)
+        for own, quantizer, x, got in self.parts:
+            for head in range(x.shape[1]):
+                want = x[0, head].contiguous().numpy()
+                closed = len(want) // own.block * own.block
+                for first in range(0, closed, own.block):
+                    block = np.ascontiguousarray(want[first : first + own.block])
+                    want[first : first + own.block] = stamp_quant.Quantizer(
+                        quantizer.spec, quantizer.range2
+                    ).apply(block, first)
+                np.testing.assert_array_equal(got[0, head].numpy(), want)
+
+
+@pytest.mark.parametrize("recipe", ["w4a4kv4-stamp", "w4a4kv4", "w4a4kv4-stamp-wf", CENTERED], ids=str)
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_codes_of_every_layer_of_language_models_are_equal(family, recipe, model_dir, tmp_path, monkeypatch):
+    model, folder = tiny_language_model(family, model_dir, tmp_path)
+    library = stamp_quant.load(folder, recipe=recipe, execution="simulated", calibration=model_dir / "calibration.txt")
+    recorded = Recorded(monkeypatch)
+    apply(model, recipe, library.statistics)
+    ids = np.random.default_rng(5).integers(0, 8192, (1, 200))
+    with torch.no_grad():
+        model(torch.from_numpy(ids))
+    assert len(recorded.inputs) == 2 * 7 and len(recorded.parts) == 2 * 2
+    if recipe is CENTERED:
+        assert all(own.mean is not None for own, *_ in recorded.inputs)
+    recorded.check(groups_of(model))
 
 
 def test_cached_decoding_is_what_one_pass_gives(model_dir):
@@ -206,24 +309,15 @@ def tiny_image_transformer(family, folder):
     return model.eval()
 
 
-def image_inputs(size):
-    walk = random_walk(4 * size, size).reshape(4, size, size)
+def image_inputs(height, width, seed=0):
+    walk = random_walk(4 * height, width, seed).reshape(4, height, width)
     latent = (walk / np.abs(walk).max() * 3).astype(np.float32)
     text = np.random.default_rng(3).standard_normal((9, 24)).astype(np.float32)
     mask = [True] * 7 + [False] * 2
     return latent, text, mask
 
 
-@pytest.mark.parametrize("recipe", ["w4a4kv4-stamp", "w4a4kv4"])
-@pytest.mark.parametrize("family", ["pixart", "sana"])
-def test_image_transformers_lose_as_much(family, recipe, tmp_path):
-    model = tiny_image_transformer(family, tmp_path)
-    latent, text, mask = image_inputs(32 if family == "pixart" else 16)
-    library = {
-        name: stamp_quant.ImageTransformer(tmp_path, recipe=own, execution="simulated")
-        for name, own in (("plain", None), ("quantized", recipe))
-    }
-
+def torch_inputs(family, latent, text, mask):
     inputs = {
         "hidden_states": torch.from_numpy(latent)[None],
         "encoder_hidden_states": torch.from_numpy(text)[None],
@@ -232,13 +326,52 @@ def test_image_transformers_lose_as_much(family, recipe, tmp_path):
     }
     if family == "pixart":
         inputs["added_cond_kwargs"] = {"resolution": None, "aspect_ratio": None}
+    return inputs
+
+
+IMAGE_RECIPES = {
+    "haar": stamp_quant.recipe("w4a4kv4-stamp"),
+    "no L": stamp_quant.recipe("w4a4kv4"),
+    "haar2d": with_activations("image-w4a4-stamp", "haar2d", plan__high_tokens=16),
+    "haar2d, one scale": with_activations("image-w4a4-stamp", "a", plan__high_tokens=16, quantizer__block=0),
+    "dct2d": with_activations("image-w4a4-stamp", "dct2d", sequence__transform="dct2d", plan__high_tokens=16),
+    "wht": with_activations("image-w4a4-stamp", "wht", sequence__transform="wht", plan__high_tokens=16),
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_RECIPES)
+@pytest.mark.parametrize("family", ["pixart", "sana"])
+def test_codes_of_every_layer_of_image_transformers_are_equal(family, name, tmp_path, monkeypatch):
+    model = tiny_image_transformer(family, tmp_path)
+    recorded = Recorded(monkeypatch)
+    apply(model, IMAGE_RECIPES[name])
+    patch = model.config.patch_size
+    with torch.no_grad():
+        model(**torch_inputs(family, *image_inputs(20 * patch, 12 * patch)))
+    assert all(x.shape[-2] == 240 and width == 12 for _, x, _, width in recorded.inputs)
+    recorded.check(groups_of(model), exact="dct" not in name)
+
+
+# Of grids that are higher than wide the library is told, PyTorch sees them. One code that differs moves a picture's error by
+# percents, so that several are drawn.
+@pytest.mark.parametrize("grid", [(16, 16), (12, 20), (20, 12)], ids=str)
+@pytest.mark.parametrize("name", IMAGE_RECIPES)
+@pytest.mark.parametrize("family", ["pixart", "sana"])
+def test_image_transformers_lose_as_much(family, name, grid, tmp_path):
+    model, recipe = tiny_image_transformer(family, tmp_path), IMAGE_RECIPES[name]
+    width = {"sequence": recipe["activations"]["sequence"] | {"grid_width": grid[1]}}
+    library = {
+        name: stamp_quant.ImageTransformer(tmp_path, recipe=own, execution="simulated")
+        for name, own in (("plain", None), ("quantized", recipe | {"activations": recipe["activations"] | width}))
+    }
+    pictures = [image_inputs(*(model.config.patch_size * side for side in grid), seed) for seed in range(8)]
 
     def predict_torch():
         with torch.no_grad():
-            return model(**inputs, return_dict=False)[0][0].numpy()
+            return np.stack([model(**torch_inputs(family, *inputs), return_dict=False)[0][0].numpy() for inputs in pictures])
 
     def predict_library(name):
-        return library[name].predict(latent, 500.0, text, mask)
+        return np.stack([library[name].predict(latent, 500.0, text, mask) for latent, text, mask in pictures])
 
     plain = predict_torch()
     np.testing.assert_allclose(plain, predict_library("plain"), atol=1e-4 * np.abs(plain).max())

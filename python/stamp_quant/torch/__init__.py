@@ -38,7 +38,7 @@ def _patch_groups(model, recipe, position, statistics):
         if recipe["feature"] == "hadamard":
             rotation = linear.Rotation(group.linears[0].weight.shape[1], group.head_dim)
         spec = recipes.spec_of_site(own, group.site, "activations")
-        source = linear.Input(spec, rotation, position, statistics.get(group.site))
+        source = linear.Input(spec, rotation, position, statistics.get(group.site), recipe["center"] != "none")
         for module in group.linears:
             linear.patch_linear(module, source, own["weights"], group.head_dim)
 
@@ -73,6 +73,16 @@ def _follow_position(model, position):
     model.stamp_hook = model.model.register_forward_pre_hook(note, with_kwargs=True)
 
 
+def _follow_grid(model, position):
+    """Two-dimensional transforms see the grid of patches of the picture that is computed."""
+
+    def note(module, args, kwargs):
+        latent = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+        position.grid_width = latent.shape[-1] // model.config.patch_size
+
+    model.stamp_hook = model.register_forward_pre_hook(note, with_kwargs=True)
+
+
 def apply(model, recipe, statistics=None):
     """Patches `model` in place and returns it.
 
@@ -92,6 +102,8 @@ def apply(model, recipe, statistics=None):
         _patch_attention(model, recipe, statistics)
         _patch_tables(model, recipe)
         _follow_position(model, position)
+    else:
+        _follow_grid(model, position)
     model.stamp_recipe = recipe
     return model
 

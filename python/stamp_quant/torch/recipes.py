@@ -10,11 +10,12 @@ def check_supported(recipe):
     parts = [recipe["activations"], recipe["k"], recipe["v"]]
     settings = [
         ("feature", [recipe["feature"]], ("none", "hadamard")),
-        ("center", [recipe["center"]], ("none",)),
+        ("center", [recipe["center"]], ("none", "static", "auto")),
         ("weights.quantizer", [recipe["weights"]["quantizer"]], ("rtn",)),
         ("weights.rank", [recipe["weights"]["rank"]], (0,)),
         ("rotation_parts", [recipe["rotation_parts"]], (1,)),
-        ("attention_bits", [recipe["attention_bits"]], (16,)),
+        # of queries and probabilities that meet codes of K and V
+        ("attention_bits", [recipe["attention_bits"] for part in parts[1:] if part["bits"] < 16], (16,)),
         ("sequence.transform", [part["sequence"]["transform"] for part in parts if part["bits"] < 16], TRANSFORMS),
     ]
     for key, values, known in settings:
@@ -28,7 +29,8 @@ def check_supported(recipe):
 def check_statistics(recipe, statistics):
     """ValueError when the recipe needs calibration and there is none."""
     parts = [recipe["activations"], recipe["k"], recipe["v"]]
-    calibrated = any(
+    centers = recipe["center"] != "none" and recipe["activations"]["bits"] < 16
+    calibrated = centers or any(
         part["bits"] < 16 and (part["plan"]["kind"] == "waterfill" or part["sequence"]["skip_tokens"] < 0)
         for part in parts
     )

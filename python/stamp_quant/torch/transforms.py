@@ -40,7 +40,7 @@ class Rotation:
 
 
 class Identity:
-    def __init__(self, tokens, levels):
+    def __init__(self, tokens, levels, grid_width):
         self.rows = range(tokens)
 
     def forward(self, x):
@@ -52,7 +52,7 @@ class Identity:
 class Haar:
     """Rows stay where lifting leaves them: row t of the result is row rows[t] of L x."""
 
-    def __init__(self, tokens, levels):
+    def __init__(self, tokens, levels, grid_width):
         self.levels = min(levels, math.ceil(math.log2(tokens)))
         self.rows = [self._row(t, tokens) for t in range(tokens)]
 
@@ -83,7 +83,7 @@ class Haar:
 class Dct:
     """Orthonormal DCT-II by a product with its matrix, in fp64 where the device has it."""
 
-    def __init__(self, tokens, levels):
+    def __init__(self, tokens, levels, grid_width):
         self.rows = range(tokens)
         i = torch.arange(tokens, dtype=torch.float64)
         self.matrix = torch.cos(math.pi * i[:, None] * (2 * i + 1) / (2 * tokens)) * math.sqrt(2 / tokens)
@@ -103,7 +103,7 @@ class Dct:
 class Wht:
     """Walsh-Hadamard in sequency order; lengths that are no power of two in blocks of powers of two."""
 
-    def __init__(self, tokens, levels):
+    def __init__(self, tokens, levels, grid_width):
         self.rows = range(tokens)
         self.blocks = [1 << bit for bit in reversed(range(tokens.bit_length())) if tokens >> bit & 1]
         order, first = [], 0
@@ -131,4 +131,77 @@ class Wht:
         return self._natural(natural)
 
 
-TRANSFORMS = {"identity": Identity, "haar": Haar, "dct": Dct, "wht": Wht}
+def grid_of(tokens, width):
+    """Height and width of the grid of tokens; width 0: the most nearly square one, at least as wide as high."""
+    if not width:
+        width = math.isqrt(tokens - 1) + 1
+        while tokens % width:
+            width += 1
+    if tokens % width:
+        raise ValueError(f"stamp: {tokens} tokens do not fill rows of {width}; grid_width must divide them")
+    return tokens // width, width
+
+
+def _butterfly(x, axis):
+    """One Haar level of neighbours along `axis`, in place; the last one of an odd number stays."""
+    x = x.movedim(axis, 0)
+    even = x.shape[0] // 2 * 2
+    left, right = x[0:even:2], x[1:even:2]
+    total, difference = (left + right) * HALF_SQRT2, (left - right) * HALF_SQRT2
+    left.copy_(total)
+    right.copy_(difference)
+
+
+class Haar2d:
+    """Haar along the width and then the height of the approximation, level by level; rows stay in their places."""
+
+    def __init__(self, tokens, levels, grid_width):
+        self.grid = grid_of(tokens, grid_width)
+        self.levels = min(levels, math.ceil(math.log2(max(self.grid))))
+        places, bands = torch.arange(tokens).unflatten(0, self.grid), []
+        for _ in range(self.levels):  # high-pass along the height, the width, both
+            bands = [places[1::2, ::2], places[::2, 1::2], places[1::2, 1::2], *bands]
+            places = places[::2, ::2]
+        rows = torch.empty(tokens, dtype=torch.long)
+        rows[torch.cat([band.flatten() for band in (places, *bands)])] = torch.arange(tokens)
+        self.rows = rows.tolist()
+
+    def _lines(self, x, level):
+        return x[..., :: 1 << level, :: 1 << level, :]
+
+    def forward(self, x):
+        x = x.unflatten(-2, self.grid).clone()
+        for level in range(self.levels):
+            _butterfly(self._lines(x, level), -2)
+            _butterfly(self._lines(x, level), -3)
+        return x.flatten(-3, -2)
+
+    def inverse(self, x):
+        x = x.unflatten(-2, self.grid).clone()
+        for level in reversed(range(self.levels)):
+            _butterfly(self._lines(x, level), -3)
+            _butterfly(self._lines(x, level), -2)
+        return x.flatten(-3, -2)
+
+
+class Dct2d:
+    """DCT-II along both axes of the grid; rows stay in their places, row rows[t] of L x in ascending frequency."""
+
+    def __init__(self, tokens, levels, grid_width):
+        self.grid = height, width = grid_of(tokens, grid_width)
+        self.along_height, self.along_width = Dct(height, 0, 0), Dct(width, 0, 0)
+        order = sorted(range(tokens), key=lambda place: place // width * width + place % width * height)
+        self.rows = [0] * tokens
+        for row, place in enumerate(order):
+            self.rows[place] = row
+
+    def forward(self, x):
+        x = self.along_width.forward(x.unflatten(-2, self.grid))
+        return self.along_height.forward(x.transpose(-2, -3)).transpose(-2, -3).flatten(-3, -2)
+
+    def inverse(self, x):
+        x = self.along_width.inverse(x.unflatten(-2, self.grid))
+        return self.along_height.inverse(x.transpose(-2, -3)).transpose(-2, -3).flatten(-3, -2)
+
+
+TRANSFORMS = {"identity": Identity, "haar": Haar, "haar2d": Haar2d, "dct": Dct, "dct2d": Dct2d, "wht": Wht}
