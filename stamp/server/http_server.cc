@@ -24,6 +24,7 @@ using beast::error_code;
 
 constexpr size_t kMostUnsent = size_t{8} << 20;  // bytes; a client that reads no more is dropped
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr auto kRetry = std::chrono::milliseconds(10);  // to accept, after an error
 
 std::chrono::nanoseconds duration(double seconds) {
   return std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9));
@@ -238,16 +239,25 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  /// Notices a client that leaves while it waits.
+  /// Notices a client that leaves while it waits, unless it has sent a buffer of requests before.
   void watch(const std::shared_ptr<Reply>& reply) {
     stream_.socket().async_wait(
         tcp::socket::wait_read,
         [self = shared_from_this(), watched = std::weak_ptr(reply)](error_code error) {
           const auto owed = watched.lock();
-          if (error || self->closed_ || !owed || self->reply_ != owed) return;
-          error_code failed;  // readable without bytes: the end of the stream
-          if (self->stream_.socket().available(failed) == 0 || failed) self->close();
+          if (!error && !self->closed_ && owed && self->reply_ == owed) self->keep_arrived(owed);
         });
+  }
+
+  /// What has come before its turn waits in the buffer: the end of the stream is behind it.
+  void keep_arrived(const std::shared_ptr<Reply>& reply) {
+    error_code failed;
+    const size_t arrived = stream_.socket().available(failed);
+    if (arrived == 0 || failed) return close();  // readable without bytes: the end
+    const size_t room = buffer_.max_size() - buffer_.size();
+    if (room == 0) return;  // it must take its answer first
+    buffer_.commit(stream_.socket().read_some(buffer_.prepare(std::min(arrived, room)), failed));
+    failed ? close() : watch(reply);
   }
 
   void write_next() {
@@ -338,19 +348,20 @@ struct HttpServer::Impl : Shared {
   void accept() {
     acceptor.async_accept([this](error_code error, tcp::socket socket) {
       if (!acceptor.is_open()) return;
-      if (error) {  // no file descriptors, say
-        retry.expires_after(std::chrono::milliseconds(100));
+      if (error) {  // no file descriptors, say: fewer than max_connections may be too many
+        close_slowest();
+        retry.expires_after(kRetry);
         return retry.async_wait([this](error_code) { accept(); });
       }
-      make_room();
-      if (static_cast<int64_t>(sessions.size()) < options.max_connections)
-        std::make_shared<Session>(std::move(socket), *this)->start();
+      if (is_full()) close_slowest();
+      if (!is_full()) std::make_shared<Session>(std::move(socket), *this)->start();
       accept();
     });
   }
 
-  void make_room() {
-    if (static_cast<int64_t>(sessions.size()) < options.max_connections) return;
+  bool is_full() const { return static_cast<int64_t>(sessions.size()) >= options.max_connections; }
+
+  void close_slowest() {
     for (const auto& session : sessions)
       if (session->is_reading()) return session->close();
   }

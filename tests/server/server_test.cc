@@ -2,6 +2,7 @@
 #include "stamp/server/server.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <fstream>
@@ -453,6 +454,60 @@ TEST_F(ServerTest, ClientsThatLeaveStopTheirWork) {
   EXPECT_TRUE(becomes("stamp_sequences_running", 0));
   EXPECT_EQ(metric("stamp_cache_bytes"), 0);
   EXPECT_LT(metric("stamp_generated_tokens_total"), 3400);
+}
+
+TEST_F(ServerTest, ClientsThatLeaveBehindALaterRequestStopTheirWork) {
+  start();
+  const std::string request = request_text(
+      "POST", "/v1/completions",
+      R"({"model":"demo","prompt":"The kernel","max_tokens":1900,"temperature":1,"seed":1})");
+  auto waiting = std::make_unique<TestClient>(server->port());
+  waiting->send(request + request_text("GET", "/health"));
+  EXPECT_TRUE(becomes("stamp_sequences_running", 1));
+  waiting->send("\r\n");
+  waiting.reset();
+  EXPECT_TRUE(becomes("stamp_sequences_running", 0));
+  EXPECT_LT(metric("stamp_generated_tokens_total"), 1900);
+}
+
+/// As many files as there may be, until the end of the scope.
+class NoFilesLeft {
+ public:
+  NoFilesLeft() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few = before_;
+    few.rlim_cur = 64;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (int file; (file = ::dup(STDOUT_FILENO)) >= 0;) files_.push_back(file);
+  }
+  ~NoFilesLeft() {
+    while (!files_.empty()) free_one();
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  void free_one() {
+    ASSERT_FALSE(files_.empty());
+    ::close(files_.back());
+    files_.pop_back();
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<int> files_;
+};
+
+TEST_F(ServerTest, WithoutFilesForMoreTheSlowestMakesRoom) {
+  ServeOptions options = options_for_tests();
+  options.read_timeout = 1000;
+  start(options);
+  TestClient slow(server->port());
+  slow.send("POST /v1/completions HTTP/1.1\r\nHost: local");
+  TestClient other(server->port());
+  other.send(request_text("GET", "/health"));
+  EXPECT_EQ(other.read().status, 200);  // slow was accepted before
+  NoFilesLeft files;
+  files.free_one();  // the next client's, but none is left for the server's end
+  EXPECT_EQ(get("/health").status, 200);
+  EXPECT_TRUE(slow.ended());
 }
 
 TEST_F(ServerTest, SlowClientsHoldUpNobody) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -57,10 +58,10 @@ class TestClient {
     return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
            static_cast<ssize_t>(bytes.size());
   }
-  /// True at the end of the stream.
+  /// Waits for the end of the stream; false when none comes.
   bool ended() {
     while (receive()) continue;
-    return true;
+    return ended_;
   }
   /// Waits until `text` has come.
   bool wait_for(const std::string& text) {
@@ -112,12 +113,14 @@ class TestClient {
   bool receive() {
     char buffer[4096];
     const ssize_t count = ::recv(socket_, buffer, sizeof buffer, 0);
+    ended_ = count == 0 || (count < 0 && errno == ECONNRESET);
     if (count <= 0) return false;
     bytes_.append(buffer, static_cast<size_t>(count));
     return true;
   }
 
   int socket_;
+  bool ended_ = false;
   std::string bytes_;
 };
 
