@@ -9,7 +9,7 @@ help:
 	@echo "make demo   install what is missing, build, compare recipes on the bundled models -> report.html, report-images.html"
 	@echo "make test   install what is missing, build, run all tests"
 	@echo "make test-python  build the Python module, run its tests (needs pip)"
-	@echo "make test-server  run the server against the openai client and schemathesis (needs pip)"
+	@echo "make test-server  run the server under malformed and slow traffic, the openai client, schemathesis (pip)"
 	@echo "make wheel  build the Python package with its libraries bundled -> dist/"
 	@echo "make deb    build the Debian package -> dist/"
 	@echo "make test-package  build it, use program and library from an empty folder"
