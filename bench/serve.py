@@ -2,11 +2,14 @@
 """Tokens per second of concurrent requests to a running `stamp serve`, beside those of one.
 
 Usage: serve.py URL [--concurrent 1,4,16] [--tokens 64] [--prompt-tokens 128] [--steady SECONDS --clients 64]
+                    [--prefix ROUNDS --shared-tokens 1500 --tail-tokens 50]
 
 Every request has a prompt of its own (random words), is greedy and streams. Printed are tokens per second of all requests
 together from the first token of the last one to start until the first one ends, so that prompts do not count, and the
 median seconds to the first token. With --steady, so many clients send one request after the other for some seconds
 instead; printed are errors, answers of the slowest and the fastest client, and the server's peak memory as time goes on.
+With --prefix, every round sends a prompt that no round sent before (shared and tail tokens), the same again, and the shared
+tokens with another tail, one request at a time; printed are medians of the seconds to the first token with their range.
 """
 import argparse
 import json
@@ -22,9 +25,13 @@ def model_of(url):
         return next(card["id"] for card in json.load(answer)["data"] if card["kind"] == "text")
 
 
-def run_request(url, model, options, seed, results):
+def random_prompt(seed, tokens):
     rng = random.Random(seed)
-    prompt = [rng.randrange(10, 1000) for _ in range(options.prompt_tokens)]
+    return [rng.randrange(10, 1000) for _ in range(tokens)]
+
+
+def run_request(url, model, options, seed, results):
+    prompt = random_prompt(seed, options.prompt_tokens)
     # A token may print nothing (part of a character): with probabilities every token is an event.
     body = {"model": model, "prompt": prompt, "max_tokens": options.tokens, "temperature": 0, "stream": True, "logprobs": 0}
     start = time.perf_counter()
@@ -80,6 +87,37 @@ def steady(url, model, options):
           f"{errors[:1]}; a client got {min(answers)} to {max(answers)}")
 
 
+def first_token(url, model, prompt):
+    """Seconds to the only token, and how many tokens of the prompt were taken over."""
+    body = {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0}
+    request = urllib.request.Request(url + "/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    start = time.perf_counter()
+    with urllib.request.urlopen(request) as answer:
+        usage = json.load(answer)["usage"]
+    return time.perf_counter() - start, usage["prompt_tokens_details"]["cached_tokens"]
+
+
+def prefix(url, model, options):
+    names = ("first", "the same again", "another tail")
+    seconds, cached = {name: [] for name in names}, {}
+    first_token(url, model, random_prompt(-1, options.shared_tokens))  # warm
+    for number in range(options.prefix):
+        shared = random_prompt(f"shared {number} {time.time_ns()}", options.shared_tokens)
+        tails = [random_prompt(f"tail {number} {i}", options.tail_tokens) for i in range(2)]
+        for name, tail in zip(names, (tails[0], tails[0], tails[1])):
+            time_taken, cached[name] = first_token(url, model, shared + tail)
+            seconds[name].append(time_taken)
+    print(f"{options.prefix} rounds, {options.shared_tokens} shared tokens and {options.tail_tokens} others\n"
+          "| prompt | tokens taken over | seconds to the first token | times the first |\n|---|---|---|---|")
+    for name in names:
+        ratios = [b / a for a, b in zip(seconds["first"], seconds[name])]
+        print(f"| {name} | {cached[name]} | {spread(seconds[name])} | {spread(ratios)} |")
+
+
+def spread(values):
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
@@ -88,8 +126,13 @@ def main():
     parser.add_argument("--prompt-tokens", type=int, default=128)
     parser.add_argument("--steady", type=float, help="seconds")
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--prefix", type=int, metavar="ROUNDS")
+    parser.add_argument("--shared-tokens", type=int, default=1500)
+    parser.add_argument("--tail-tokens", type=int, default=50)
     options = parser.parse_args()
     model = model_of(options.url)
+    if options.prefix:
+        return prefix(options.url, model, options)
     if options.steady:
         return steady(options.url, model, options)
     measure(options.url, model, options, 1, 0)  # warm

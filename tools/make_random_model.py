@@ -4,7 +4,8 @@
     python tools/make_random_model.py llama-3.2-1b OUT [--seed 0] [--shard-gib 2] [--tokenizer DIR]
 
 Nothing is read from the network and the output means nothing. Tensors are made and written piece by piece: memory stays
-below 200 MB for any shape. --tokenizer copies tokenizer.json and tokenizer_config.json from DIR. Needs NumPy only.
+below 200 MB for any shape. --tokenizer copies tokenizer.json and tokenizer_config.json from DIR, and names the ids that the
+shape has beyond them, so that every token drawn has a text. Needs NumPy only.
 """
 import argparse
 import json
@@ -117,6 +118,14 @@ def write_model(config, out, limit, seed):
         (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
+def write_tokenizer(source, out, vocab_size):
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    vocab = tokenizer["model"]["vocab"]
+    vocab.update({f"[{i}]": i for i in range(len(vocab), vocab_size)})
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer))
+    shutil.copy(source / "tokenizer_config.json", out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=SHAPES)
@@ -129,8 +138,7 @@ def main():
     config = {**SHAPES[options.shape], "hidden_act": "silu", "torch_dtype": "bfloat16"}
     (options.out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     if options.tokenizer:
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(options.tokenizer / name, options.out / name)
+        write_tokenizer(options.tokenizer, options.out, config["vocab_size"])
     write_model(config, options.out, int(options.shard_gib * 2**30), options.seed)
 
 
