@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs `stamp serve` under malformed and slow traffic, then against the official openai client and schemathesis, in an
-# environment of its own. Usage: test_server.sh BUILD
+# Runs `stamp serve` under malformed and slow traffic, its page in a browser, then the official openai client and schemathesis
+# in an environment of their own. Usage: test_server.sh BUILD
 set -euo pipefail
 build=$1
 python=${PYTHON:-python3}
@@ -40,6 +40,8 @@ echo "== malformed requests"
 "$python" tests/server/malformed_requests.py "$url" demo "$server" --requests "${MALFORMED:-10000}"
 echo "== slow connections"
 "$python" tests/server/slow_connections.py "$url" demo --connections 500 --read-timeout 30
+echo "== the page in a browser"
+"$python" tests/server/page_test.py "$url"
 stop
 start 64
 echo "== slow connections, more than the server may open files"

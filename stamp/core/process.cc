@@ -1,6 +1,7 @@
 #include "stamp/core/process.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -23,6 +24,13 @@ std::string quoted(const std::string& word) {
 }
 
 }  // namespace
+
+int64_t rss_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return file ? resident * sysconf(_SC_PAGESIZE) : 0;
+}
 
 int64_t peak_rss_bytes() {
   rusage usage{};

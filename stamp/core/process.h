@@ -5,6 +5,9 @@
 
 namespace stamp {
 
+/// Resident set in bytes; pages of mapped files count. 0 where the system does not say.
+int64_t rss_bytes();
+
 /// Largest resident set so far, in bytes; pages of mapped files count.
 int64_t peak_rss_bytes();
 

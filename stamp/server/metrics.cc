@@ -64,6 +64,8 @@ std::string ServerMetrics::text(const SchedulerStats& stats) const {
                  stats.cache_bytes);
   text += single("stamp_prefix_bytes", "gauge", "Keys and values kept for prompts to come.",
                  stats.prefix_bytes);
+  text += single("stamp_resident_bytes", "gauge", "Resident set, pages of mapped files included.",
+                 rss_bytes());
   text += single("stamp_peak_resident_bytes", "gauge", "Largest resident set so far.",
                  peak_rss_bytes());
   text += first_token_.text("stamp_first_token_seconds", "From a request to its first token.");

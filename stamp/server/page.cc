@@ -9,10 +9,12 @@ const std::string& page_html() {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>stamp</title>
+<link rel="icon" href="data:,">
 <style>
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 22%, transparent);
-  --soft: color-mix(in srgb, currentColor 7%, transparent); --accent: #0b6e8f; }
-@media (prefers-color-scheme: dark) { :root { --accent: #5cc3e6; } }
+  --soft: color-mix(in srgb, currentColor 7%, transparent); --accent: #0b6e8f;
+  --rest: 17.5rem; /* the height that a square picture and its slider leave to the others */ }
+@media (prefers-color-scheme: dark) { :root { --accent: #5cc3e6; } .error { color: #ff8a80 !important; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 52rem; height: 100dvh; display: flex; flex-direction: column;
   font: 16px/1.5 system-ui, sans-serif; }
@@ -34,33 +36,37 @@ section { flex: 1; min-height: 0; display: flex; flex-direction: column; }
 .user { align-self: flex-end; background: var(--soft); }
 .assistant { align-self: flex-start; border: 1px solid var(--line); }
 .error { color: #c22f2f; }
+.note { font-size: .85rem; font-variant-numeric: tabular-nums; opacity: .75; padding: 0 .9rem; margin-top: -.5rem; }
 form { display: flex; flex-wrap: wrap; gap: .5rem; padding: .75rem 1rem; border-top: 1px solid var(--line); }
 form textarea { flex: 1 1 100%; resize: vertical; }
 form .wide { flex: 1 1 12rem; min-width: 0; }
 label.small { font-size: .85rem; display: flex; align-items: center; gap: .35rem; }
-label.small input { width: 6rem; }
+label.small input { width: 6.5rem; min-height: 2.5rem; }
+@media (max-width: 30rem) { :root { --rest: 23rem; } header { padding: .4rem .75rem; } form { padding: .5rem .75rem; }
+  #log, #stage { padding: .75rem; } label.small input { width: 4.6rem; padding: .45rem .5rem; } }
 #stage { flex: 1; overflow: auto; padding: 1rem; text-align: center; }
-.pair { position: relative; display: inline-block; max-width: 100%; }
-.pair img { display: block; max-width: 100%; image-rendering: auto; }
+#drawn { margin: 0; padding: 0 1rem .5rem; text-align: center; font-size: .9rem; overflow-wrap: anywhere; }
+.pair { position: relative; width: min(100%, 30rem, 100dvh - var(--rest)); margin: 0 auto .25rem; }
+.pair img { display: block; width: 100%; }
 .pair img + img { position: absolute; inset: 0; width: 100%; height: 100%; }
-#slide { width: 100%; accent-color: var(--accent); }
+#slide { width: min(100%, 30rem, 100dvh - var(--rest)); min-height: 2.5rem; padding: 0; border: 0; accent-color: var(--accent); }
 </style>
 </head>
 <body>
 <header>
   <strong>stamp</strong>
-  <div id="facts" role="status" aria-live="off">connecting</div>
+  <div id="facts" role="status" aria-live="off" aria-label="Model, speed and memory">connecting</div>
   <div role="tablist" aria-label="What to do">
     <button role="tab" id="tab-chat" aria-controls="chat" aria-selected="true">Text</button>
     <button role="tab" id="tab-draw" aria-controls="draw" aria-selected="false" tabindex="-1" hidden>Pictures</button>
   </div>
 </header>
 <section id="chat" role="tabpanel" aria-labelledby="tab-chat">
-  <div id="log" role="log" aria-label="Conversation" tabindex="0"></div>
+  <div id="log" role="log" aria-live="polite" aria-label="Conversation" tabindex="0"></div>
   <form id="ask">
-    <textarea id="text" rows="2" aria-label="Message" placeholder="Message; Enter sends, Shift+Enter breaks the line"></textarea>
+    <textarea id="text" rows="2" aria-label="Message" placeholder="Enter sends, Shift+Enter breaks the line" aria-keyshortcuts="Enter"></textarea>
     <button class="main" id="send">Send</button>
-    <button type="button" id="stop" disabled>Stop</button>
+    <button type="button" id="stop" aria-keyshortcuts="Escape" disabled>Stop</button>
     <button type="button" id="clear">New</button>
     <label class="small">tokens <input id="tokens" type="number" min="1" value="256"></label>
     <label class="small">temperature <input id="temperature" type="number" min="0" max="2" step="0.1" placeholder="model's"></label>
@@ -68,7 +74,8 @@ label.small input { width: 6rem; }
   </form>
 </section>
 <section id="draw" role="tabpanel" aria-labelledby="tab-draw" hidden>
-  <div id="stage"><p id="hint">The last two pictures lie over each other: the slider shows more of the one or the other.</p></div>
+  <div id="stage" role="region" aria-label="Pictures" tabindex="0"></div>
+  <p id="drawn" role="status">The last two pictures lie over each other: the slider shows more of the one or the other.</p>
   <form id="paint">
     <input class="wide" id="prompt" aria-label="Prompt" placeholder="What to draw" required>
     <label class="small">steps <input id="steps" type="number" min="1" max="200" value="20"></label>
@@ -99,6 +106,8 @@ async function start() {
     model = list.find(m => m.kind === "text");
     painter = list.find(m => m.kind === "image");
     $("tab-draw").hidden = !painter;
+    $("tokens").max = model.max_tokens;
+    $("tokens").value = Math.min($("tokens").value, model.max_tokens);
     if (!model.chat) $("text").placeholder = "Text to continue (this model has no chat template)";
     facts();
   } catch (error) { $("facts").textContent = error.message; }
@@ -112,13 +121,15 @@ async function facts() {
     const now = performance.now(), tokens = of("stamp_generated_tokens_total");
     if (seen && tokens > seen.tokens) rate = ((tokens - seen.tokens) * 1000 / (now - seen.time)).toFixed(1) + " tokens/s";
     seen = {time: now, tokens};
-    memory = ", peak memory " + (of("stamp_peak_resident_bytes") / 2 ** 20).toFixed(0) + " MiB, K/V "
-      + ((of("stamp_cache_bytes") + of("stamp_prefix_bytes")) / 2 ** 20).toFixed(1) + " MiB";
-  } catch { /* the server is gone; the next try may find it */ }
-  $("facts").textContent = model.id + ", recipe " + model.recipe + (model.simulated ? " (simulated)" : "")
-    + (rate ? ", " + rate : "") + memory;
+    const size = bytes => (bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 1 : 0) + "\u00a0MiB";
+    memory = ", memory " + size(of("stamp_resident_bytes")) + " (peak " + size(of("stamp_peak_resident_bytes"))
+      + "), K/V\u00a0" + size(of("stamp_cache_bytes") + of("stamp_prefix_bytes"));
+  } catch { memory = ", no answer from the server"; }
+  const card = $("chat").hidden ? painter : model;
+  $("facts").textContent = card.id + ", recipe " + card.recipe + (card.simulated ? " (simulated)" : "")
+    + (rate && card === model ? ", " + rate : "") + memory;
 }
-setInterval(facts, 2000);
+setInterval(facts, 1000);
 
 function turn(kind, text) {
   const div = document.createElement("div");
@@ -142,13 +153,16 @@ async function* events(answer) {
   }
 }
 async function ask(text) {
+  const before = messages.length;
   messages.push({role: "user", content: text});
   turn("user", text);
   const out = turn("assistant", "");
-  const body = {model: model.id, stream: true, max_tokens: Number($("tokens").value) || 256};
+  const body = {model: model.id, stream: true, stream_options: {include_usage: true}, max_tokens: Number($("tokens").value)};
+  let first = 0, tokens = 0, said = "";
   if ($("temperature").value !== "") body.temperature = Number($("temperature").value);
   if (model.chat) body.messages = messages; else body.prompt = text;
   running = new AbortController();
+  $("log").setAttribute("aria-busy", "true");  // read aloud when whole, not letter by letter
   $("send").disabled = true;
   $("stop").disabled = false;
   try {
@@ -157,17 +171,28 @@ async function ask(text) {
     if (!answer.ok) throw new Error(await failure(answer));
     for await (const event of events(answer)) {
       if (event.error) throw new Error(event.error.message);
+      if (event.usage) tokens = event.usage.completion_tokens;
       const choice = event.choices[0];
+      first = first || performance.now();
       const piece = choice ? (choice.delta ? choice.delta.content : choice.text) || "" : "";
       if (!piece) continue;
       const low = $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 40;
-      out.textContent += piece;
+      said += piece;
+      out.textContent = said.trimStart();
       if (low) $("log").scrollTop = $("log").scrollHeight;
     }
   } catch (error) {
-    if (error.name !== "AbortError") turn("error", error.message).setAttribute("role", "alert");
+    if (error.name === "AbortError") turn("note", "stopped");
+    else turn("error", error.message).setAttribute("role", "alert");
   }
-  messages.push({role: "assistant", content: out.textContent});
+  if (tokens > 1) turn("note", tokens + " tokens, " + ((tokens - 1) * 1000 / (performance.now() - first)).toFixed(1) + " tokens/s");
+  if (said) {
+    messages.push({role: "assistant", content: said});
+  } else {  // nothing was said: the model shall not see the question twice
+    messages.length = before;
+    out.remove();
+  }
+  $("log").setAttribute("aria-busy", "false");
   running = null;
   $("send").disabled = false;
   $("stop").disabled = true;
@@ -183,7 +208,8 @@ $("ask").addEventListener("submit", event => {
 $("text").addEventListener("keydown", event => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); $("ask").requestSubmit(); }
 });
-$("stop").addEventListener("click", () => running && running.abort());
+$("stop").addEventListener("click", () => { if (running) running.abort(); $("text").focus(); });
+addEventListener("keydown", event => { if (event.key === "Escape" && running) running.abort(); });
 $("clear").addEventListener("click", () => { if (running) running.abort(); messages = []; $("log").textContent = ""; $("text").focus(); });
 
 function show() {
@@ -198,24 +224,26 @@ function show() {
     pair.append(image);
   }
   stage.append(pair);
-  const names = document.createElement("p");
-  names.textContent = pictures.map(p => p.name).join("  |  ");
+  $("drawn").textContent = pictures.map(p => p.name).join(" | ");
   if (pictures.length === 2) {
     const slide = document.createElement("input");
     Object.assign(slide, {type: "range", min: 0, max: 100, value: 50, id: "slide"});
-    slide.setAttribute("aria-label", "Share of the earlier picture");
-    const cut = () => { pair.lastChild.style.clipPath = "inset(0 0 0 " + slide.value + "%)"; };
+    slide.setAttribute("aria-label", "Share of the earlier picture, left of the later one");
+    const cut = () => {
+      pair.lastChild.style.clipPath = "inset(0 0 0 " + slide.value + "%)";
+      slide.setAttribute("aria-valuetext", slide.value + " percent");
+    };
     slide.addEventListener("input", cut);
     cut();
     stage.append(slide);
   }
-  stage.append(names);
 }
 $("paint").addEventListener("submit", async event => {
   event.preventDefault();
   $("paint-now").disabled = true;
   const seed = Number($("seed").value) || 0, prompt = $("prompt").value;
-  $("hint") && ($("hint").textContent = "drawing");
+  $("drawn").textContent = "drawing";
+  $("drawn").className = "";
   try {
     const answer = await fetch("v1/images/generations", {method: "POST", headers: headers(),
       body: JSON.stringify({model: painter.id, prompt, seed, steps: Number($("steps").value) || 20})});
@@ -224,11 +252,8 @@ $("paint").addEventListener("submit", async event => {
     pictures = [...pictures.slice(-1), {data, name: prompt + ", seed " + seed}];
     show();
   } catch (error) {
-    const note = document.createElement("p");
-    note.className = "error";
-    note.setAttribute("role", "alert");
-    note.textContent = error.message;
-    $("stage").append(note);
+    $("drawn").textContent = error.message;
+    $("drawn").className = "error";
   }
   $("paint-now").disabled = false;
 });
@@ -241,6 +266,7 @@ function select(tab) {
     $(other.getAttribute("aria-controls")).hidden = !on;
   }
   tab.focus();
+  facts();
 }
 for (const tab of tabs) {
   tab.addEventListener("click", () => select(tab));

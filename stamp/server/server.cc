@@ -231,6 +231,7 @@ struct Server::Impl {
     Json data = Json::array({card(model.name, model.text.recipe.name, "text")});
     data[0]["simulated"] = model.text.model->simulated();
     data[0]["chat"] = model.chat_template.has_value();
+    data[0]["max_tokens"] = options.max_tokens;
     data[0]["context"] = model.text.model->config().max_positions;
     if (images) data.push_back(card(images->model_name(), options.image_recipe.name, "image"));
     answer("/v1/models", {.body = dump({{"object", "list"}, {"data", std::move(data)}})}, reply);

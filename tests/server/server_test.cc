@@ -321,7 +321,9 @@ TEST_F(ServerTest, KnowsItsRoutes) {
   EXPECT_EQ(wrong.headers.at("allow"), "POST");
   EXPECT_EQ(ask(request_text("DELETE", "/health")).status, 405);
   EXPECT_EQ(get("/health?x=1").json()["status"], "ok");
-  EXPECT_EQ(get("/v1/models").json()["data"][0]["id"], "demo");
+  const Json card = get("/v1/models").json()["data"][0];
+  EXPECT_EQ(card["id"], "demo");
+  EXPECT_EQ(card["max_tokens"], options_for_tests().max_tokens);
   EXPECT_EQ(get("/").body, page_html());
   TestClient client(server->port());
   client.send(request_text("HEAD", "/health") + request_text("GET", "/health"));
@@ -597,6 +599,8 @@ TEST_F(ServerTest, CountsWhatHappens) {
             std::string::npos);
   EXPECT_NE(text.find("stamp_first_token_seconds_count 1\n"), std::string::npos);
   EXPECT_GT(metric("stamp_generated_tokens_total"), 0);
+  EXPECT_GT(metric("stamp_resident_bytes"), 1 << 20);
+  EXPECT_LT(metric("stamp_resident_bytes"), int64_t{1} << 32);
 }
 
 TEST_F(ServerTest, Draws) {
