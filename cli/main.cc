@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <iostream>
 #include <string_view>
 #include <thread>
 
@@ -10,6 +12,7 @@
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
 #include "stamp/core/version.h"
+#include "stamp/io/file_descriptor.h"
 
 namespace {
 
@@ -73,6 +76,15 @@ int report(int exit_code, const char* message) {
   return exit_code;
 }
 
+/// What is left in the buffers must get out as well: the disk behind standard output may be full.
+int after_output(int exit_code) {
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (written || exit_code != 0) return exit_code;
+  fmt::print(stderr, "stamp: standard output: cannot write, {}\n", stamp::errno_text());
+  return kFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -95,11 +107,11 @@ int main(int argc, char** argv) {
     if (command != nullptr) join_job(*command);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    return after_output(app.exit(error) == 0 ? 0 : kUsage);
   } catch (const std::invalid_argument& error) {
     return report(kUsage, error.what());
   } catch (const std::exception& error) {
     return report(kFailed, error.what());
   }
-  return exit_code;
+  return after_output(exit_code);
 }

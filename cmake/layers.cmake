@@ -69,6 +69,17 @@ function(stamp_cli_tests)
     math(EXPR seconds "2 * ${STAMP_TEST_SECONDS}")
     set_tests_properties(cli.${name} PROPERTIES TIMEOUT ${seconds} SKIP_RETURN_CODE 77)
   endforeach()
+  # A library that is preloaded must come before the sanitizers' own, which they refuse.
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    find_package(Python3 REQUIRED COMPONENTS Interpreter)
+    add_library(file_faults MODULE ${CMAKE_SOURCE_DIR}/tests/cli/file_faults.cc)
+    target_link_libraries(file_faults PRIVATE ${CMAKE_DL_LIBS})
+    add_test(NAME cli.writers
+             COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tests/cli/writers.py $<TARGET_FILE:stamp_cli>
+                     ${CMAKE_SOURCE_DIR} $<TARGET_FILE:file_faults>)
+    math(EXPR seconds "4 * ${STAMP_TEST_SECONDS}")
+    set_tests_properties(cli.writers PROPERTIES TIMEOUT ${seconds})
+  endif()
 endfunction()
 
 # stamp_benches(): one program per bench/*_bench.cc (Google Benchmark).

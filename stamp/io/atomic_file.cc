@@ -20,12 +20,20 @@ std::filesystem::path temporary_neighbour(const std::filesystem::path& path) {
   return result;
 }
 
+/// Goes past leftovers of a process that was killed and had the same number, as in containers.
+int create_neighbour(const std::filesystem::path& path, std::filesystem::path& temporary) {
+  int file = -1;
+  do {
+    temporary = temporary_neighbour(path);
+    file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (file < 0 && errno == EEXIST);
+  return file;
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(const std::filesystem::path& path)
-    : path_(path),
-      temporary_(temporary_neighbour(path)),
-      file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
+    : path_(path), file_(create_neighbour(path_, temporary_)) {
   if (file_.get() < 0) throw_runtime("{}: cannot create, {}", path_.string(), errno_text());
 }
 
@@ -55,6 +63,12 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     throw_runtime("{}: cannot rename into place, {}", path_.string(), errno_text());
   committed_ = true;
+}
+
+void make_folders(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw_runtime("{}: cannot create the folder, {}", folder.string(), error.message());
 }
 
 }  // namespace stamp

@@ -29,4 +29,7 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// Creates a folder and those above it that are not there. Throws std::runtime_error naming it.
+void make_folders(const std::filesystem::path& folder);
+
 }  // namespace stamp

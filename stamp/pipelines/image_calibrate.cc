@@ -4,6 +4,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
+#include "stamp/io/atomic_file.h"
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
 #include "stamp/nn/site_map.h"
@@ -144,9 +145,7 @@ ImageCalibrator::ImageCalibrator(ImageOptions options, const ImagePlan& plan, fs
 
 fs::path ImageCalibrator::file(const std::string& kind, const std::string& key) const {
   if (cache_.empty()) return {};
-  std::error_code error;
-  fs::create_directories(cache_, error);
-  if (error) throw_runtime("{}: cannot be created: {}", cache_.string(), error.message());
+  make_folders(cache_);
   return cache_ / fmt::format("{}-{}.safetensors", kind, sha256(identity_ + key).substr(0, 16));
 }
 

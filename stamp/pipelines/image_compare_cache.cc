@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "stamp/core/error.h"
+#include "stamp/io/atomic_file.h"
 #include "stamp/io/sha256.h"
 
 namespace stamp {
@@ -79,10 +80,7 @@ void take_measured(const Json& json, ImageCompareRow& row) {
 
 ImageRowCache::ImageRowCache(fs::path folder, const Json& identity)
     : folder_(std::move(folder)), identity_(identity.dump()) {
-  if (folder_.empty()) return;
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) throw_runtime("{}: cannot be created: {}", folder_.string(), error.message());
+  if (!folder_.empty()) make_folders(folder_);
 }
 
 fs::path ImageRowCache::stem(const ImageCompareRow& row) const {

@@ -6,6 +6,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
+#include "stamp/io/atomic_file.h"
 #include "stamp/io/model_files.h"
 #include "stamp/io/sha256.h"
 #include "stamp/models/calibration_file.h"
@@ -114,6 +115,7 @@ Calibration learn(std::shared_ptr<const ModelSource> source, const Recipe& recip
       make_windows(text.ids, text.bos_id, {.context = context, .max_windows = options.windows});
   const RopeTable rope = make_rope_table(rope_frequencies(config), 0, context);
   const std::string cache = cache_name(*source, recipe, text, options);
+  if (!text.cache.empty()) make_folders(text.cache);  // now, not after the first layer
   const auto stream = make_layer_stream(source, {});
   std::vector<Matrix> inputs, targets;
   for (const auto& window : windows) targets.push_back(stream->embed(window));

@@ -79,10 +79,10 @@ TEST_P(Flatquant, LearningLowersTheErrorOfTheModel) {
 TEST_P(Flatquant, ContinuesWithTheBlocksThatAreFinished) {
   CalibrateOptions options = text(1);
   const Calibration want = learn(source, recipe(4), options, kQuick);
-  options.cache = dir.path();
+  options.cache = dir.path() / "a new" / "folder";
   learn(source, recipe(4), options, kQuick);
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(dir.path())) files.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(options.cache)) files.push_back(entry.path());
   ASSERT_EQ(files.size(), 2u);
   std::sort(files.begin(), files.end());
   fs::remove(files[1]);
