@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 #include "stamp/core/progress.h"
 #include "stamp/core/version.h"
 #include "stamp/io/file_descriptor.h"
@@ -88,6 +89,7 @@ int after_output(int exit_code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  stamp::keep_memory_reserve();
   CLI::App app{"stamp: sequence transformation and mixed precision for low-bit inference on CPUs"};
   app.set_version_flag("--version", stamp::version() + " (" + stamp::build_commit() + ")");
   app.require_subcommand(1);
@@ -108,6 +110,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return after_output(app.exit(error) == 0 ? 0 : kUsage);
+  } catch (const std::bad_alloc&) {
+    return report(kFailed,
+                  "not enough memory; fewer tokens, windows or threads need less, and 'ulimit -v' "
+                  "says whether there is a limit");
   } catch (const std::invalid_argument& error) {
     return report(kUsage, error.what());
   } catch (const std::exception& error) {

@@ -77,8 +77,12 @@ function(stamp_cli_tests)
     add_test(NAME cli.writers
              COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tests/cli/writers.py $<TARGET_FILE:stamp_cli>
                      ${CMAKE_SOURCE_DIR} $<TARGET_FILE:file_faults>)
+    # The sanitizers' shadow memory is terabytes of address space.
+    add_test(NAME cli.memory_limit
+             COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tests/cli/memory_limit.py $<TARGET_FILE:stamp_cli>
+                     ${CMAKE_SOURCE_DIR})
     math(EXPR seconds "4 * ${STAMP_TEST_SECONDS}")
-    set_tests_properties(cli.writers PROPERTIES TIMEOUT ${seconds})
+    set_tests_properties(cli.writers cli.memory_limit PROPERTIES TIMEOUT ${seconds})
   endif()
 endfunction()
 

@@ -84,6 +84,7 @@ class Convolution::Product {
       sum.append_sum(1.0f);
       attributes.set_post_ops(sum);
     }
+    require_onednn_memory();
     const Forward::primitive_desc chosen(operation, attributes, onednn_engine());
     dnnl::stream stream(onednn_engine());
     std::unordered_map<int, memory> arguments = {

@@ -4,6 +4,7 @@
 
 #include "stamp/core/cpu_features.h"
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 #include "stamp/nn/onednn_engine.h"
 
 namespace stamp {
@@ -64,8 +65,14 @@ dnnl::engine& onednn_engine() {
   return instance;
 }
 
+void require_onednn_memory() {
+  constexpr int64_t kCodeBytes = int64_t{32} << 20;  // 256 KiB per kernel, tens of them
+  require_address_space(kCodeBytes);
+}
+
 void onednn_matmul_transposed(const DenseOperand& x, const DenseOperand& weight, const float* bias,
                               FloatView out) {
+  require_onednn_memory();
   try {
     run(x, weight, bias, out);
   } catch (const dnnl::error& error) {

@@ -6,6 +6,7 @@
 #include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/version.h"
+#include "stamp/io/atomic_file.h"
 #include "stamp/io/model_files.h"
 #include "stamp/io/sha256.h"
 
@@ -43,9 +44,7 @@ ScoreJournal::ScoreJournal(const fs::path& folder, const Json& identity) {
 void ScoreJournal::open(const fs::path& folder, const Json& identity) {
   const Json whole = {{"program", version() + " " + build_commit()}, {"identity", identity}};
   path_ = folder / fmt::format("scores-{}.bin", sha256(whole.dump()).substr(0, 16));
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw_runtime("{}: cannot be created: {}", folder.string(), error.message());
+  make_folders(folder);
   uintmax_t good = 0;
   if (fs::exists(path_)) {
     finished_ = entries_of(read_text(path_));

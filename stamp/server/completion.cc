@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <new>
 #include <random>
 
 #include "stamp/pipelines/token_json.h"
@@ -56,7 +57,7 @@ class Answer {
           .deadline = start_ + timeout,
           .cancelled = cancelled_,
           .on_token = [self, i](const GeneratedToken& token) { return self->add(i, token); },
-          .on_end = [self, i](const SequenceEnd& end) { self->end(i, end); }};
+          .on_end = [self, i](const SequenceEnd& end) { self->end_or_fail(i, end); }};
       sequence.generate.seed += i;
       sequence.generate.top_logprobs = request_.top_logprobs;
       sequences.push_back(std::move(sequence));
@@ -80,6 +81,18 @@ class Answer {
     else if (!piece.empty() || !choice.unsent.empty())
       send_piece(index, piece);
     return !choice.text.stopped();
+  }
+
+  /// Where there is no memory for the answer, an error or the end of the stream may still get out.
+  void end_or_fail(size_t index, const SequenceEnd& sequence_end) {
+    try {
+      end(index, sequence_end);
+    } catch (const std::bad_alloc&) {
+      *cancelled_ = true;
+      if (begun_) return reply_->end();
+      reply_->send(
+          {.status = 500, .body = dump(to_json(ApiError(500, "not enough memory", "failed")))});
+    }
   }
 
   void end(size_t index, const SequenceEnd& end) {

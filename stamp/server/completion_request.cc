@@ -1,6 +1,7 @@
 #include "stamp/server/completion_request.h"
 
 #include <algorithm>
+#include <new>
 #include <random>
 
 #include "stamp/server/request_fields.h"
@@ -148,6 +149,8 @@ void read_conversation(const RequestFields& fields, const ServedModel& model, co
   std::string text;
   try {
     text = model.chat_template->render(messages, true, now);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     throw ApiError(400, error.what(), "chat_template", "messages");
   }

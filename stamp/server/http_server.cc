@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 
 namespace stamp {
 namespace {
@@ -130,7 +131,17 @@ class Session : public std::enable_shared_from_this<Session> {
     place_ = shared_.sessions.insert(shared_.sessions.end(), shared_from_this());
     error_code ignored;
     stream_.socket().set_option(tcp::no_delay(true), ignored);
-    read();
+    guard([&] { read(); });
+  }
+
+  /// Calls what a piece of input or output leads to: its failure ends this connection only.
+  template <class Action>
+  void guard(Action&& action) {
+    try {
+      action();
+    } catch (const std::exception&) {  // of memory
+      close();
+    }
   }
   /// No request has arrived whole.
   bool is_reading() const { return !reply_ && !closed_; }
@@ -165,9 +176,10 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_->header_limit(static_cast<uint32_t>(shared_.options.max_header));
     parser_->body_limit(static_cast<uint64_t>(shared_.options.max_body));
     stream_.expires_after(duration(shared_.options.read_seconds));
-    http::async_read_header(
-        stream_, buffer_, *parser_,
-        [self = shared_from_this()](error_code error, size_t) { self->on_header(error); });
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = shared_from_this()](error_code error, size_t) {
+                              self->guard([&] { self->on_header(error); });
+                            });
   }
 
   void on_header(error_code error) {
@@ -178,14 +190,14 @@ class Session : public std::enable_shared_from_this<Session> {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()),
                       [self = shared_from_this()](error_code failed, size_t) {
-                        failed ? self->close() : self->read_body();
+                        self->guard([&] { failed ? self->close() : self->read_body(); });
                       });
   }
 
   void read_body() {
     http::async_read(stream_, buffer_, *parser_,
                      [self = shared_from_this()](error_code error, size_t) {
-                       error ? self->fail(error) : self->handle();
+                       self->guard([&] { error ? self->fail(error) : self->handle(); });
                      });
   }
 
@@ -232,10 +244,14 @@ class Session : public std::enable_shared_from_this<Session> {
     watch(reply);
     asio::post(shared_.workers, [&shared = shared_, request = std::move(request), reply]() mutable {
       try {
-        shared.handler(std::move(request), reply);
-      } catch (const std::exception& error) {
-        reply->send({.status = 500, .body = shared.error_body(500, error.what())});
+        try {
+          shared.handler(std::move(request), reply);
+        } catch (const std::exception& error) {
+          reply->send({.status = 500, .body = shared.error_body(500, error.what())});
+        }
+      } catch (const std::exception&) {  // no memory even for the error
       }
+      renew_memory_reserve();
     });
   }
 
@@ -245,7 +261,8 @@ class Session : public std::enable_shared_from_this<Session> {
         tcp::socket::wait_read,
         [self = shared_from_this(), watched = std::weak_ptr(reply)](error_code error) {
           const auto owed = watched.lock();
-          if (!error && !self->closed_ && owed && self->reply_ == owed) self->keep_arrived(owed);
+          if (!error && !self->closed_ && owed && self->reply_ == owed)
+            self->guard([&] { self->keep_arrived(owed); });
         });
   }
 
@@ -275,7 +292,7 @@ class Session : public std::enable_shared_from_this<Session> {
                         self->unsent_ -= self->outbox_.front().size();
                         self->outbox_.pop_front();
                         self->stream_.expires_never();
-                        self->write_next();
+                        self->guard([&] { self->write_next(); });
                       });
   }
 
@@ -293,7 +310,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void discard() {
     stream_.async_read_some(asio::buffer(discarded_),
                             [self = shared_from_this()](error_code error, size_t) {
-                              error ? self->close() : self->discard();
+                              self->guard([&] { error ? self->close() : self->discard(); });
                             });
   }
 
@@ -311,11 +328,11 @@ class Session : public std::enable_shared_from_this<Session> {
 };
 
 void Reply::push(std::string bytes, bool last, bool keep_alive) {
-  asio::post(shared_.io,
-             [self = shared_from_this(), bytes = std::move(bytes), last, keep_alive]() mutable {
-               if (const auto session = self->session_.lock())
-                 session->push(self.get(), std::move(bytes), last, keep_alive);
-             });
+  asio::post(shared_.io, [self = shared_from_this(), bytes = std::move(bytes), last,
+                          keep_alive]() mutable {
+    if (const auto session = self->session_.lock())
+      session->guard([&] { session->push(self.get(), std::move(bytes), last, keep_alive); });
+  });
 }
 
 }  // namespace
@@ -328,6 +345,7 @@ struct HttpServer::Impl : Shared {
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{
       asio::make_work_guard(io)};
   std::thread thread;
+  bool accepting = false;  // or about to
   int port = 0;
 
   void listen() {
@@ -345,18 +363,35 @@ struct HttpServer::Impl : Shared {
     port = acceptor.local_endpoint().port();
   }
 
+  void run() {
+    while (true) {
+      try {
+        if (!accepting) accept();
+        io.run();
+        return;
+      } catch (const std::exception&) {  // of memory, in accepting
+        std::this_thread::sleep_for(kRetry);
+      }
+      renew_memory_reserve();
+    }
+  }
+
   void accept() {
     acceptor.async_accept([this](error_code error, tcp::socket socket) {
+      accepting = false;
       if (!acceptor.is_open()) return;
       if (error) {  // no file descriptors, say: fewer than max_connections may be too many
         close_slowest();
         retry.expires_after(kRetry);
-        return retry.async_wait([this](error_code) { accept(); });
+        retry.async_wait([this](error_code) { accept(); });
+        accepting = true;
+        return;
       }
       if (is_full()) close_slowest();
       if (!is_full()) std::make_shared<Session>(std::move(socket), *this)->start();
       accept();
     });
+    accepting = true;
   }
 
   bool is_full() const { return static_cast<int64_t>(sessions.size()) >= options.max_connections; }
@@ -380,7 +415,7 @@ HttpServer::HttpServer(const HttpOptions& options, HttpHandler handler, HttpErro
   impl_->error_body = std::move(error_body);
   impl_->listen();
   impl_->accept();
-  impl_->thread = std::thread([impl = impl_.get()] { impl->io.run(); });
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
 void HttpServer::stop_handling() { impl_->workers.join(); }

@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 #include "stamp/core/parallel.h"
 #include "stamp/io/base64.h"
 #include "stamp/pipelines/decode_image.h"
@@ -86,7 +87,11 @@ void ImageService::run(int thread_count) {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    if (!*job.cancelled) draw(job);
+    try {
+      if (!*job.cancelled) draw(job);
+    } catch (const std::exception&) {  // no memory even for the error
+    }
+    renew_memory_reserve();
   }
 }
 

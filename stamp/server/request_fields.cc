@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "stamp/io/json_builder.h"
 
@@ -28,6 +29,8 @@ Json parse_request(std::string_view body) {
     Json json = builder.take();
     make_integers(json);
     return json;
+  } catch (const std::bad_alloc&) {  // is not the client's fault
+    throw;
   } catch (const std::exception& error) {
     throw ApiError(400, error.what(), "invalid_json");
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <ctime>
+#include <new>
 #include <thread>
 
 #include "stamp/core/error.h"
@@ -178,6 +179,9 @@ struct Server::Impl {
     } catch (const ApiError& error) {
       metrics.count_answer(methods.empty() ? "none" : request.path, error.status);
       reply->send(response_of(error));
+    } catch (const std::bad_alloc&) {
+      reply->send(response_of(ApiError(500, "not enough memory", "failed")));
+      metrics.count_answer(request.path, 500);
     } catch (const std::exception& error) {
       metrics.count_answer(request.path, 500);
       reply->send(response_of(ApiError(500, error.what(), "failed")));

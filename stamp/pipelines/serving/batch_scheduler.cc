@@ -1,6 +1,7 @@
 #include "stamp/pipelines/serving/batch_scheduler.h"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 
 #include "stamp/core/error.h"
@@ -14,6 +15,20 @@ std::optional<FinishReason> abandoned(const SequenceRequest& request) {
   if (request.cancelled && *request.cancelled) return FinishReason::kCancelled;
   if (SequenceRequest::Clock::now() >= request.deadline) return FinishReason::kTimeout;
   return std::nullopt;
+}
+
+std::string message_of(const std::exception& error) {
+  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  return no_memory ? "not enough memory" : error.what();
+}
+
+/// A caller that cannot even hear that its sequence has ended must not end those of others.
+void tell(const SequenceRequest& request, const SequenceEnd& end) {
+  if (!request.on_end) return;
+  try {
+    request.on_end(end);
+  } catch (const std::exception&) {
+  }
 }
 
 }  // namespace
@@ -76,25 +91,25 @@ bool BatchScheduler::step() {
   drop_abandoned();
   admit();
   if (running_.empty()) return false;
-  const std::vector<Work> batch = choose();
-  std::string error;
   try {
-    compute(batch);
-  } catch (const std::exception& caught) {
-    error = caught.what();
+    const std::vector<Work> batch = choose();
+    try {
+      compute(batch);
+    } catch (const std::exception& error) {  // their caches are of no use any more
+      for (const Work& work : batch) end(*work.sequence, FinishReason::kFailed, message_of(error));
+    }
+  } catch (const std::exception& error) {
+    for (const auto& sequence : running_) end(*sequence, FinishReason::kFailed, message_of(error));
   }
-  for (const Work& work : batch)  // their caches are of no use any more
-    if (!error.empty()) end(*work.sequence, FinishReason::kFailed, error);
   ++totals_.steps;
   std::erase_if(running_, [](const auto& sequence) { return sequence->ended; });
   return true;
 }
 
 void BatchScheduler::cancel_all() {
-  for (SequenceRequest& request : std::exchange(waiting_, {}))
-    if (request.on_end)
-      request.on_end({.reason = FinishReason::kCancelled,
-                      .prompt_tokens = static_cast<int64_t>(request.prompt.size())});
+  for (const SequenceRequest& request : std::exchange(waiting_, {}))
+    tell(request, {.reason = FinishReason::kCancelled,
+                   .prompt_tokens = static_cast<int64_t>(request.prompt.size())});
   for (const auto& sequence : running_) end(*sequence, FinishReason::kCancelled);
   running_.clear();
 }
@@ -102,9 +117,9 @@ void BatchScheduler::cancel_all() {
 void BatchScheduler::drop_abandoned() {
   std::erase_if(waiting_, [](SequenceRequest& request) {
     const auto reason = abandoned(request);
-    if (reason && request.on_end)
-      request.on_end(
-          {.reason = *reason, .prompt_tokens = static_cast<int64_t>(request.prompt.size())});
+    if (reason)
+      tell(request,
+           {.reason = *reason, .prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     return reason.has_value();
   });
   for (const auto& sequence : running_)
@@ -117,23 +132,33 @@ void BatchScheduler::admit() {
   const auto count = std::min(static_cast<size_t>(std::max<int64_t>(room, 0)), waiting_.size());
   for (size_t i = 0; i < count; ++i) {
     SequenceRequest& request = waiting_[i];
-    const auto length = static_cast<int64_t>(request.prompt.size());
-    const int64_t limit = length + std::clamp<int64_t>(request.generate.max_new_tokens, 0,
-                                                       model_.config().max_positions - length);
-    running_.push_back(
-        std::make_unique<Sequence>(Sequence{.request = std::move(request),
-                                            .ids = {},
-                                            .cache = model_.make_cache(limit, arena_),
-                                            .rng = Rng(0),
-                                            .limit = limit}));
-    Sequence& sequence = *running_.back();
-    sequence.ids = sequence.request.prompt;
-    sequence.rng = Rng(sequence.request.generate.seed);
-    totals_.prompt_tokens += length;
-    if (limit == length) end(sequence, FinishReason::kLength);
+    try {
+      admit(request);
+    } catch (const std::exception& error) {  // no memory for its keys and values
+      tell(request, {.reason = FinishReason::kFailed,
+                     .prompt_tokens = static_cast<int64_t>(request.prompt.size()),
+                     .error = message_of(error)});
+    }
   }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
   std::erase_if(running_, [](const auto& sequence) { return sequence->ended; });
+}
+
+/// Takes the request over, unless it throws.
+void BatchScheduler::admit(SequenceRequest& request) {
+  const auto length = static_cast<int64_t>(request.prompt.size());
+  const int64_t limit = length + std::clamp<int64_t>(request.generate.max_new_tokens, 0,
+                                                     model_.config().max_positions - length);
+  running_.reserve(running_.size() + 1);
+  auto sequence = std::make_unique<Sequence>(Sequence{.request = {},
+                                                      .ids = request.prompt,
+                                                      .cache = model_.make_cache(limit, arena_),
+                                                      .rng = Rng(request.generate.seed),
+                                                      .limit = limit});
+  sequence->request = std::move(request);
+  totals_.prompt_tokens += length;
+  running_.push_back(std::move(sequence));
+  if (limit == length) end(*running_.back(), FinishReason::kLength);
 }
 
 /// Goes on with pages of other sequences where that is allowed; the last token is always computed.
@@ -256,12 +281,11 @@ void BatchScheduler::append(Sequence& sequence, const GeneratedToken& token) {
 
 void BatchScheduler::end(Sequence& sequence, FinishReason reason, const std::string& error) {
   if (std::exchange(sequence.ended, true)) return;
-  if (sequence.request.on_end)
-    sequence.request.on_end({.reason = reason,
-                             .prompt_tokens = sequence.prompt_length(),
-                             .generated_tokens = sequence.length() - sequence.prompt_length(),
-                             .reused_tokens = sequence.reused,
-                             .error = error});
+  tell(sequence.request, {.reason = reason,
+                          .prompt_tokens = sequence.prompt_length(),
+                          .generated_tokens = sequence.length() - sequence.prompt_length(),
+                          .reused_tokens = sequence.reused,
+                          .error = error});
 }
 
 SchedulerStats BatchScheduler::stats() const {

@@ -81,6 +81,7 @@ class BatchScheduler {
   struct Work;  // of one sequence in one step
   void drop_abandoned();
   void admit();
+  void admit(SequenceRequest& request);
   void take_pages(Sequence& sequence);
   void keep_pages(Sequence& sequence, const Work& work);
   std::vector<Work> choose();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 #include "stamp/core/parallel.h"
 
 namespace stamp {
@@ -80,7 +81,12 @@ void Engine::run(const Model& model, ForwardContext context, const SchedulerOpti
     }
     if (cancel) scheduler.cancel_all();
     if (stop) return;
-    busy = scheduler.step();
+    try {
+      busy = scheduler.step();
+    } catch (const std::exception&) {  // no memory even for bookkeeping
+      scheduler.cancel_all();
+    }
+    renew_memory_reserve();
     const std::lock_guard lock(guard_);
     stats_ = scheduler.stats();
   }
