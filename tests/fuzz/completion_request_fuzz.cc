@@ -22,6 +22,7 @@ class NoModel : public Model {
   BitCount activation_bits(int64_t) const override { return {}; }
   BitCount kv_bits(int64_t) const override { return {}; }
   bool simulated() const override { return false; }
+  const KvQuantizer& kv_quantizer(int64_t) const override { return kv_; }
   int64_t weight_bytes() const override { return 0; }
   std::vector<std::string> notes() const override { return {}; }
   Matrix forward_all(std::span<const SequenceChunk>, ForwardContext&) const override { return {}; }
@@ -30,6 +31,7 @@ class NoModel : public Model {
  private:
   LlmConfig config_;
   Recipe recipe_;
+  KvQuantizer kv_{.k = TokenQuantizer({}), .v = TokenQuantizer({})};
 };
 
 ServedModel make_served() {
