@@ -2,7 +2,6 @@
 // Plain values as bytes and back, for other processes of the same program.
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,12 +14,13 @@ class ByteWriter {
   template <class T>
   requires std::is_trivially_copyable_v<T>
   void put(const T& value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
-  /// With their number before them.
-  template <class T>
-  requires std::is_trivially_copyable_v<T>
-  void put_all(std::span<const T> values) {
+  /// A vector, string or span, with its size before it.
+  template <class Values>
+  requires std::is_trivially_copyable_v<typename Values::value_type>
+  void put_all(const Values& values) {
     put(values.size());
-    bytes_.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+    bytes_.append(reinterpret_cast<const char*>(values.data()),
+                  values.size() * sizeof(typename Values::value_type));
   }
   std::string take() { return std::move(bytes_); }
 

@@ -93,8 +93,7 @@ std::vector<std::string> share_items(int64_t count,
   });
   if (size == 1) return items;
   ByteWriter own;
-  for (int64_t i = rank; i < count; i += size)
-    own.put_all(std::span<const char>(items[static_cast<size_t>(i)]));
+  for (int64_t i = rank; i < count; i += size) own.put_all(items[static_cast<size_t>(i)]);
   const std::vector<std::string> all = processes.gather(own.take());
   for (int64_t r = 0; r < size; ++r) {
     ByteReader bytes(all[static_cast<size_t>(r)]);

@@ -43,6 +43,14 @@ int64_t element_count(const Shape& shape) {
   return count;
 }
 
+TensorView rows_of(const TensorView& tensor, int64_t first, int64_t count) {
+  const int64_t cols = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
+  TensorView rows = tensor;
+  rows.shape[0] = count;
+  rows.data = static_cast<const std::byte*>(tensor.data) + dtype_bytes(tensor.dtype, first * cols);
+  return rows;
+}
+
 void AlignedBuffer::Free::operator()(void* p) const { std::free(p); }
 
 AlignedBuffer::AlignedBuffer(int64_t bytes) {

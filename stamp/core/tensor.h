@@ -31,6 +31,9 @@ struct TensorView {
   }
 };
 
+/// Rows [first, first + count) of a tensor of one or two dimensions, as a view of the same memory.
+TensorView rows_of(const TensorView& tensor, int64_t first, int64_t count);
+
 /// Two-dimensional typed view; `stride` is the distance of two rows in elements.
 template <class T>
 struct MatrixView {

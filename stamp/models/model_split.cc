@@ -6,14 +6,6 @@
 namespace stamp {
 namespace {
 
-TensorView rows_of(const TensorView& tensor, int64_t first, int64_t count) {
-  const int64_t cols = tensor.shape.size() == 2 ? tensor.shape[1] : 1;
-  TensorView rows = tensor;
-  rows.shape[0] = count;
-  rows.data = static_cast<const std::byte*>(tensor.data) + dtype_bytes(tensor.dtype, first * cols);
-  return rows;
-}
-
 void keep_outputs(LinearWeight& weight, Share own) {
   const auto [first, count] = own;
   if (weight.is_plain()) weight.weight = rows_of(weight.weight, first, count);

@@ -138,9 +138,9 @@ void Linear::take_part() {
   } catch (const std::invalid_argument& error) {
     throw_argument(
         "{}: {}; codes made with a multiple of {} as the recipe's rotation_parts can be split over "
-        "{} "
-        "processes",
-        site_, error.what(), input_.processes->size(), input_.processes->size());
+        "as "
+        "many processes",
+        site_, error.what(), input_.processes->size());
   }
   in_dim_ = count;
 }
@@ -184,13 +184,12 @@ Linear::Arithmetic Linear::choose(const WeightSpec& spec) const {
 void Linear::convert(Part& part, size_t index, const WeightSpec& spec) const {
   const FeatureMap& output = basis_.output(index);
   const bool stored = part.source.stored.has_value(), has_codes = stored || keeps_codes_;
-  const bool whole = in_dim_ == features_;
   if (packed()) {
     const StoredWeight layout = stored         ? *part.source.stored
                                 : keeps_codes_ ? stored_blocks_layout(part.source.weight)
                                                : stored_layout(spec, part.out_dim, features_);
     part.packed =
-        PackedWeight(whole ? layout : columns_layout(layout, input_.first, in_dim_),
+        PackedWeight(columns_layout(layout, input_.first, in_dim_),
                      arithmetic_ == Arithmetic::kCodes ? quantizer_.spec().quantizer.block : 0);
   } else {
     part.converted.reshape(part.out_dim, in_dim_);
@@ -253,8 +252,9 @@ Linear::Part Linear::make_part(LinearWeight source, size_t index, const WeightSp
                   part.source.name, spec.quantizer, spec.rank);
   if (part.source.branch) {
     part.up = to_matrix(part.source.branch->up);
-    const Matrix down = to_matrix(part.source.branch->down);
-    part.down = Matrix::copy_of(down.view().cols_from(input_.first, in_dim_));
+    part.down = to_matrix(part.source.branch->down);
+    if (in_dim_ < features_)
+      part.down = Matrix::copy_of(part.down.view().cols_from(input_.first, in_dim_));
   }
   if (!input.mean.empty() && !merged) part.bias.resize(static_cast<size_t>(part.out_dim), 0.0f);
   if (packed() || spec.bits < 16 || input.moves_weights() || !output.empty())

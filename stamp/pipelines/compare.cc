@@ -12,7 +12,6 @@
 #include "stamp/core/version.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
-#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 
@@ -119,9 +118,8 @@ Comparison compare(const CompareOptions& options) {
                                      .bos_every_window = options.bos_every_window});
   const auto text = calibration_text(tokenizer, options);
   const auto calibrations = calibrate_rows(source, rows, text);
-  const Json files = {{"files", score_files(options.model, {}, options.calibration)},
-                      {"execution", static_cast<int>(options.execution)},
-                      {"causal_run", common_causal_run(rows, options.context)}};
+  const Json settings = {{"execution", static_cast<int>(options.execution)},
+                         {"causal_run", common_causal_run(rows, options.context)}};
   LastCodes weights;
   const auto reference = make_model(source);
   result.causal_run = common_causal_run(rows, options.context);
@@ -146,7 +144,8 @@ Comparison compare(const CompareOptions& options) {
                        .sqnr_windows = 1,
                        .label = fmt::format("{}/{} {}", i + 1, rows.size(), row.recipe.name),
                        .journal = options.cache,
-                       .models = files});
+                       .files = {options.model, options.calibration},
+                       .settings = settings});
     if (scored.partial) {
       result.partial = true;
       break;  // a row over fewer windows would not be comparable

@@ -9,7 +9,6 @@
 #include "stamp/io/model_files.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
-#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 #include "stamp/quant/weight_quant.h"
@@ -120,11 +119,11 @@ Evaluation evaluate(const EvaluateOptions& options) {
                                          .split = options.split,
                                          .link_bits = options.link_bits});
 
-  const Json identity = {
-      {"files", score_files(options.model, options.reference_model, options.calibration)},
-      {"reference compute", static_cast<int>(options.reference)},
-      {"execution", static_cast<int>(options.execution)},
-      {"link_bits", options.link_bits}};
+  const Json settings = {{"reference compute", static_cast<int>(options.reference)},
+                         {"execution", static_cast<int>(options.execution)},
+                         {"link_bits", options.link_bits}};
+  const std::vector<std::filesystem::path> files = {options.model, options.reference_model,
+                                                    options.calibration};
   Evaluation result;
   // Every window is scored once, so the reference's hidden states are not worth keeping.
   ReferenceCache cache(*reference, options.reference, 0);
@@ -135,7 +134,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
                      .sqnr_windows = model->split() == ModelSplit::kNone ? options.sqnr_windows : 0,
                      .label = "eval",
                      .journal = options.cache,
-                     .models = identity});
+                     .files = files,
+                     .settings = settings});
   const double scoring_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - scoring_start).count();
   result.all = std::move(scored.all);
@@ -169,7 +169,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
                                           .causal_run = result.causal_run,
                                           .label = "causal",
                                           .journal = options.cache,
-                                          .models = identity});
+                                          .files = files,
+                                          .settings = settings});
       result.partial |= causal.partial;
       if (causal.causal.tokens < options.causal_positions)
         result.notes.push_back(

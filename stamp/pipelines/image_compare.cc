@@ -108,11 +108,6 @@ std::vector<std::string> share_prompts(size_t count, Item&& item) {
   return all;
 }
 
-bool is_own_prompt(size_t prompt) {
-  const Communicator& processes = communicator();
-  return static_cast<int>(prompt % static_cast<size_t>(processes.size())) == processes.rank();
-}
-
 class Comparer {
  public:
   explicit Comparer(const ImageCompareOptions& options)
@@ -134,9 +129,10 @@ class Comparer {
     return scorer_->score(to_pictures(images, std::ssize(images)));
   }
 
-  /// The middle layer's input half-way through the first image; nothing without a trajectory.
+  /// The middle layer's input half-way through the first image; nothing without a trajectory, which
+  /// the first process has.
   ImageSitePicture site_picture() const {
-    if (reference_.trajectories.empty() || !is_own_prompt(0)) return {};
+    if (reference_.trajectories.empty() || !is_first_process()) return {};
     const auto model = open_transformer(options_.image, plan_, Recipe{}, nullptr);
     SiteRecorder recorder(fmt::format("blocks.{}.attn1_in", model->config().layers / 2));
     ForwardContext context{.compute = options_.image.compute};
@@ -268,7 +264,7 @@ class Comparer {
         sqnr.push_back(image_sqnr(trajectory.predictions[step], got));
       }
       ByteWriter bytes;
-      bytes.put_all(std::span<const double>(sqnr));
+      bytes.put_all(sqnr);
       return bytes.take();
     });
     std::vector<double> sqnr(count == 0 ? 0 : steps);

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 std::string entry_of(const std::string& result) {
   ByteWriter bytes;
-  bytes.put_all(std::span<const char>(result));
+  bytes.put_all(result);
   return bytes.take();
 }
 
@@ -61,13 +61,6 @@ void ScoreJournal::add(const std::string& result) {
   file_.write(entry.data(), static_cast<std::streamsize>(entry.size()));
   file_.flush();
   if (!file_) throw_runtime("{}: cannot be written; is the disk full?", path_.string());
-}
-
-Json score_files(const fs::path& model, const fs::path& reference, const fs::path& calibration) {
-  Json files = {{"model", file_stamps(model)}};
-  if (!reference.empty()) files["reference"] = file_stamps(reference);
-  if (!calibration.empty()) files["calibration"] = file_stamps(calibration);
-  return files;
 }
 
 Json file_stamps(const fs::path& path) {

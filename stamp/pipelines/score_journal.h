@@ -33,10 +33,6 @@ class ScoreJournal {
   std::vector<std::string> finished_;
 };
 
-/// Stamps of the files that scores depend on: model, unquantized model (empty: the same) and
-/// calibration text (empty: MODEL/calibration.txt).
-Json score_files(const std::filesystem::path& model, const std::filesystem::path& reference,
-                 const std::filesystem::path& calibration);
 /// Names, sizes and times of a file, or of the files in a directory, folders apart, sorted: what a
 /// cache may take for the same. Throws std::filesystem::filesystem_error when it cannot be listed.
 Json file_stamps(const std::filesystem::path& path);

@@ -97,11 +97,11 @@ struct WindowResult {
 /// For other processes, whose machines are alike.
 std::string to_bytes(const WindowResult& result) {
   ByteWriter bytes;
-  bytes.put_all(std::span<const TokenScore>(result.scores));
+  bytes.put_all(result.scores);
   bytes.put(result.hidden);
   bytes.put(result.errors.size());
   for (const auto& [linear, sqnr] : result.errors) {
-    bytes.put_all(std::span<const char>(linear));
+    bytes.put_all(linear);
     bytes.put(sqnr);
   }
   return bytes.take();
@@ -143,7 +143,7 @@ std::vector<std::string> share_windows(const Model& model, int64_t count,
   for (int64_t i = 0; i < count; ++i) items.push_back(item(i));
   if (model.split() == ModelSplit::kTensor) return items;
   ByteWriter own;
-  for (const std::string& bytes : items) own.put_all(std::span<const char>(bytes));
+  for (const std::string& bytes : items) own.put_all(bytes);
   const auto all = communicator().gather(own.take());
   ByteReader bytes(all[static_cast<size_t>(model.output_process())]);
   for (std::string& one : items) one = bytes.get_all<std::string>();
@@ -220,8 +220,12 @@ namespace {
 ScoreJournal open_journal(const Model& model, const std::vector<std::vector<int32_t>>& windows,
                           const ScoreOptions& options) {
   if (options.journal.empty()) return {};
+  Json files = Json::array();
+  for (const std::filesystem::path& file : options.files)
+    files.push_back(file.empty() ? Json() : file_stamps(file));
   return {options.journal,
-          {{"models", options.models},
+          {{"files", files},
+           {"settings", options.settings},
            {"recipe", to_json(model.recipe())},
            {"split", static_cast<int>(model.split())},
            {"windows", sha256(Json(windows).dump())},

@@ -56,7 +56,10 @@ struct ScoreOptions {
   int64_t first_window = 0, last_window = 0;  // scored: [first, last); last 0: all
   /// Folder that keeps finished windows, so that an interrupted run goes on; empty: none.
   std::filesystem::path journal;
-  Json models;  // what tells models and calibration from others: see file_stamps()
+  /// What finished windows depend on besides recipe and windows: files (empty names: none), and
+  /// what else the caller decides.
+  std::vector<std::filesystem::path> files;
+  Json settings;
 };
 
 struct ScoreResult {

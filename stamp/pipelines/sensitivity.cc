@@ -11,7 +11,6 @@
 #include "stamp/nn/site_statistics.h"
 #include "stamp/pipelines/calibrate.h"
 #include "stamp/pipelines/quantize_layers.h"
-#include "stamp/pipelines/score_journal.h"
 #include "stamp/pipelines/scoring.h"
 #include "stamp/pipelines/windows.h"
 
@@ -68,13 +67,13 @@ Sensitivity measure_sensitivity(const SensitivityOptions& options) {
   const WeightCodes codes = weight_codes_for(source, options.recipe, calibration, text);
   const auto reference = make_model(source, {.recipe = source->reference_recipe()});
   ReferenceCache cache(*reference, Compute::kF32, kReferenceBudget);
-  const Json files = score_files(options.model, {}, options.calibration);
   const auto score = [&](const Recipe& recipe, const std::string& label) {
     const auto model = make_model(source, {.recipe = recipe,
                                            .calibration = &calibration,
                                            .codes = recipe.weights.bits < 16 ? &codes : nullptr});
-    return score_windows(*model, cache, windows,
-                         {.label = label, .journal = options.cache, .models = files});
+    return score_windows(
+        *model, cache, windows,
+        {.label = label, .journal = options.cache, .files = {options.model, options.calibration}});
   };
   for (size_t i = 0; i < parts.size() && !result.partial; ++i) {
     const ScoreResult scored =

@@ -72,11 +72,11 @@ void WorkDirectory::begin() {
 void WorkDirectory::share() {
   ByteWriter own;
   own.put(published_);
-  own.put_all(std::span<const char>(command_));
+  own.put_all(command_);
   for (const auto& [file, entry] : files_) {
-    own.put_all(std::span<const char>(file));
+    own.put_all(file);
     own.put(entry.bytes);
-    own.put_all(std::span<const char>(entry.sha256));
+    own.put_all(entry.sha256);
   }
   const std::vector<std::string> all = communicator().gather(own.take());
   ByteReader first(all.front());

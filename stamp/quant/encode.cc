@@ -83,12 +83,11 @@ class BlockEncoder {
   /// The token whose values stand in place t of the block.
   int64_t token(int64_t t) const { return block_.first + std::max(t, block_.sinks); }
   FloatView lift_tile(int64_t first, int64_t rows, int levels, const Scratch& memory) const;
-  Range range(const float* values, int64_t block) const;
-  /// Ranges of the blocks of rows 0 .. count - 1 over the columns of all processes; empty: `values`
-  /// of a row are all that there is of it.
+  /// Ranges of rows 0 .. count - 1 over the columns of all processes; empty: `values` of a row are
+  /// all that there is of it.
   template <class Values>
   std::vector<Range> shared_ranges(int64_t count, Values&& values) const;
-  void write(const float* values, int bits, int64_t row, const Range* ranges = nullptr);
+  void write(const float* values, int bits, int64_t row, const Range* shared = nullptr);
 
   const RowSource& source_;
   const QuantizerSpec& spec_;
@@ -109,17 +108,12 @@ BlockEncoder::Scratch BlockEncoder::scratch() const {
   return {{all.row(first), tile_rows_, out_.cols, all.cols()}, all.row(row), all.row(row + 1)};
 }
 
-Range BlockEncoder::range(const float* values, int64_t block) const {
-  const int64_t step = out_.block == 0 ? out_.cols : out_.block, first = block * step;
-  return range_of({values + first, static_cast<size_t>(std::min(step, out_.cols - first))});
-}
-
 template <class Values>
 std::vector<Range> BlockEncoder::shared_ranges(int64_t count, Values&& values) const {
-  if (peers_ == nullptr || out_.block > 0) return {};
+  if (peers_ == nullptr) return {};
   std::vector<float> ends;
   for (int64_t i = 0; i < count; ++i) {
-    const Range own = range(values(i), 0);
+    const Range own = range_of({values(i), static_cast<size_t>(out_.cols)});
     ends.insert(ends.end(), {-own.low, own.high});
   }
   peers_->maximum(ends);
@@ -128,7 +122,7 @@ std::vector<Range> BlockEncoder::shared_ranges(int64_t count, Values&& values) c
   return ranges;
 }
 
-void BlockEncoder::write(const float* values, int bits, int64_t row, const Range* ranges) {
+void BlockEncoder::write(const float* values, int bits, int64_t row, const Range* shared) {
   const int64_t cols = out_.cols;
   int8_t* codes = out_.row(row);
   RowConstants* constants = &out_.constants[static_cast<size_t>(row * out_.blocks())];
@@ -139,7 +133,8 @@ void BlockEncoder::write(const float* values, int bits, int64_t row, const Range
   const int64_t step = out_.block == 0 ? cols : out_.block;
   for (int64_t first = 0; first < cols; first += step, ++constants) {
     const int64_t count = std::min(step, cols - first);
-    const Grid grid = make_grid(ranges ? *ranges : range(values, first / step), bits, spec_);
+    const Grid grid = make_grid(
+        shared ? *shared : range_of({values + first, static_cast<size_t>(count)}), bits, spec_);
     constants->scale = grid.scale;
     constants->offset = grid.zero_point() - (1 << (bits - 1));
     constants->sum = kernels().quantize_s8(values + first, codes + first, count, grid.inverse,
@@ -285,6 +280,7 @@ void TokenQuantizer::encode(ConstFloatView x, TokenRows token_rows, const Featur
         spec_.bits, spec_.quantizer.block);
   if (x.cols > kMaxCols)
     throw_argument("encode: expected at most {} columns, got {}", kMaxCols, x.cols);
+  if (spec_.quantizer.block > 0) peers = nullptr;  // no scale spans columns of several
   const RowSource source(x, input);
   const std::vector<EncodedBlock> blocks =
       join_lone_rows(token_blocks(spec_.sequence, x.rows, token_rows), transform_->lifted);

@@ -131,11 +131,8 @@ StoredWeightBuffer stored_blocks(const TensorView& weight, int64_t first, int64_
 StoredWeight rows_of(const StoredWeight& weight, int64_t first, int64_t count) {
   StoredWeight rows = weight;
   rows.out_dim = count;
-  for (TensorView* part : {&rows.packed, &rows.scale}) {
-    const int64_t row_bytes = part->shape[1] * dtype_size(part->dtype);
-    part->shape[0] = count;
-    part->data = static_cast<const char*>(part->data) + first * row_bytes;
-  }
+  rows.packed = rows_of(weight.packed, first, count);
+  rows.scale = rows_of(weight.scale, first, count);
   return rows;
 }
 

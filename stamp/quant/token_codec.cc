@@ -86,13 +86,11 @@ int64_t TokenCodec::row_bytes(int bits) const {
 }
 
 /// Blocks one after the other: rows of L X, then sinks.
-std::vector<TokenCodec::Row> TokenCodec::layout(int64_t tokens, TokenRows rows,
-                                                int64_t& bytes) const {
-  std::vector<Row> all;
-  bytes = 0;
+TokenCodec::Layout TokenCodec::layout(int64_t tokens, TokenRows rows) const {
+  Layout all;
   const auto add = [&](int64_t token, int bits, bool sink) {
-    all.push_back({token, bits, bytes, sink});
-    bytes += row_bytes(bits);
+    all.rows.push_back({token, bits, all.bytes, sink});
+    all.bytes += row_bytes(bits);
   };
   for (const TokenBlock& block : token_blocks(quantizer_.spec().sequence, tokens, rows)) {
     if (block.sinks < block.count) {
@@ -106,10 +104,7 @@ std::vector<TokenCodec::Row> TokenCodec::layout(int64_t tokens, TokenRows rows,
 }
 
 int64_t TokenCodec::bytes(int64_t tokens, TokenRows rows) const {
-  if (bits_ > 8) return tokens * cols_ * bits_ / 8;
-  int64_t bytes = 0;
-  layout(tokens, rows, bytes);
-  return bytes;
+  return bits_ > 8 ? tokens * cols_ * bits_ / 8 : layout(tokens, rows).bytes;
 }
 
 void TokenCodec::encode_row(std::span<const float> row, int bits, std::byte* to) const {
@@ -144,60 +139,58 @@ void TokenCodec::decode_row(const std::byte* from, int bits, std::span<float> ro
   });
 }
 
+template <class Body>
+void TokenCodec::for_each_row(const Layout& all, bool sinks, Body&& body) {
+  parallel_ranges(std::ssize(all.rows), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      if (const Row& row = all.rows[static_cast<size_t>(i)]; row.sink == sinks) body(row);
+  });
+}
+
 std::vector<std::byte> TokenCodec::encode(ConstFloatView x, TokenRows rows) const {
-  std::vector<std::byte> bytes(static_cast<size_t>(this->bytes(x.rows, rows)));
-  if (bits_ == 32) convert_all<float>(x, bytes.data(), [](float value) { return value; });
-  if (bits_ == 16) convert_all<bf16>(x, bytes.data(), f32_to_bf16);
-  if (bits_ > 8) return bytes;
+  if (bits_ > 8) {
+    std::vector<std::byte> values(static_cast<size_t>(bytes(x.rows, rows)));
+    if (bits_ == 32) convert_all<float>(x, values.data(), [](float value) { return value; });
+    if (bits_ == 16) convert_all<bf16>(x, values.data(), f32_to_bf16);
+    return values;
+  }
   Matrix mapped = Matrix::copy_of(x);
   map_rows(mapped.view(), map_);
-  Matrix kept = mapped;  // sinks
-  for (const TokenBlock& block : token_blocks(quantizer_.spec().sequence, x.rows, rows)) {
-    if (block.sinks == block.count) continue;
-    const FloatView own = mapped.view().rows_from(block.first, block.count);
-    for (int64_t i = 0; i < block.sinks; ++i) std::copy_n(own.row(block.sinks), cols_, own.row(i));
-    quantizer_.forward_block(own);
-  }
-  int64_t total = 0;
-  const std::vector<Row> all = layout(x.rows, rows, total);
-  parallel_ranges(std::ssize(all), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Row& row = all[static_cast<size_t>(i)];
+  const Layout all = layout(x.rows, rows);
+  std::vector<std::byte> codes(static_cast<size_t>(all.bytes));
+  const auto encode_rows = [&](bool sinks) {
+    for_each_row(all, sinks, [&](const Row& row) {
       if (row.bits > 0)
-        encode_row((row.sink ? kept : mapped).view().row_span(row.token), row.bits,
-                   bytes.data() + row.offset);
-    }
-  });
-  return bytes;
+        encode_row(mapped.view().row_span(row.token), row.bits, codes.data() + row.offset);
+    });
+  };
+  encode_rows(true);
+  quantizer_.forward_only(mapped.view(), rows);
+  encode_rows(false);
+  return codes;
 }
 
 void TokenCodec::decode(std::span<const std::byte> bytes, TokenRows rows, FloatView x) const {
-  if (static_cast<int64_t>(bytes.size()) != this->bytes(x.rows, rows))
+  const Layout all = bits_ > 8 ? Layout{{}, this->bytes(x.rows, rows)} : layout(x.rows, rows);
+  if (std::ssize(bytes) != all.bytes)
     throw_runtime("token codec: {} tokens of {} features at {} bits take {} bytes, got {}", x.rows,
-                  cols_, bits_, this->bytes(x.rows, rows), bytes.size());
+                  cols_, bits_, all.bytes, bytes.size());
   if (bits_ > 8) {
     const TensorView values{
         bits_ == 32 ? DType::kF32 : DType::kBF16, {x.rows, cols_}, bytes.data()};
     for (int64_t i = 0; i < x.rows; ++i) to_f32(values, i * cols_, x.row_span(i));
     return;
   }
-  int64_t total = 0;
-  const std::vector<Row> all = layout(x.rows, rows, total);
   const auto decode_rows = [&](bool sinks) {
-    parallel_ranges(std::ssize(all), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Row& row = all[static_cast<size_t>(i)];
-        if (row.sink != sinks) continue;
-        if (row.bits == 0)
-          std::fill_n(x.row(row.token), cols_, 0.0f);
-        else
-          decode_row(bytes.data() + row.offset, row.bits, x.row_span(row.token));
-      }
+    for_each_row(all, sinks, [&](const Row& row) {
+      if (row.bits == 0)
+        std::fill_n(x.row(row.token), cols_, 0.0f);
+      else
+        decode_row(bytes.data() + row.offset, row.bits, x.row_span(row.token));
     });
   };
   decode_rows(false);
-  for (const TokenBlock& block : token_blocks(quantizer_.spec().sequence, x.rows, rows))
-    if (block.sinks < block.count) quantizer_.inverse_block(x.rows_from(block.first, block.count));
+  quantizer_.inverse_only(x, rows);
   decode_rows(true);
   map_rows(x, back_);
 }

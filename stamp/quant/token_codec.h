@@ -30,12 +30,19 @@ class TokenCodec {
 
  private:
   struct Row {
-    int64_t token = 0;  // of the matrix that is coded, or of its copy of sinks
+    int64_t token = 0;  // of the matrix
     int bits = 0;
     int64_t offset = 0;  // of its bytes
-    bool sink = false;
+    bool sink = false;   // itself, not the row of L X in its place
   };
-  std::vector<Row> layout(int64_t tokens, TokenRows rows, int64_t& bytes) const;
+  struct Layout {
+    std::vector<Row> rows;
+    int64_t bytes = 0;
+  };
+  Layout layout(int64_t tokens, TokenRows rows) const;
+  /// body(row), on all threads, for sinks or for the others.
+  template <class Body>
+  static void for_each_row(const Layout& all, bool sinks, Body&& body);
   int64_t row_bytes(int bits) const;
   void encode_row(std::span<const float> row, int bits, std::byte* to) const;
   void decode_row(const std::byte* from, int bits, std::span<float> row) const;

@@ -126,8 +126,8 @@ void TokenQuantizer::apply(FloatView x, TokenRows rows, int64_t group) const {
   }
 }
 
-void TokenQuantizer::forward_only(FloatView x, int64_t position) const {
-  for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {
+void TokenQuantizer::forward_only(FloatView x, TokenRows token_rows) const {
+  for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, token_rows)) {
     if (block.sinks == block.count) continue;
     const FloatView rows = x.rows_from(block.first, block.count);
     cover_sinks(rows, block.sinks);
@@ -135,9 +135,13 @@ void TokenQuantizer::forward_only(FloatView x, int64_t position) const {
   }
 }
 
-void TokenQuantizer::forward_block(FloatView x) const { transform_->forward(x, params(x.rows)); }
+void TokenQuantizer::inverse_only(FloatView x, TokenRows token_rows) const {
+  for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, token_rows))
+    if (block.sinks < block.count)
+      transform_->inverse(x.rows_from(block.first, block.count), params(block.count));
+}
 
-void TokenQuantizer::inverse_block(FloatView x) const { transform_->inverse(x, params(x.rows)); }
+void TokenQuantizer::forward_block(FloatView x) const { transform_->forward(x, params(x.rows)); }
 
 void TokenQuantizer::transform_only(FloatView x, int64_t position) const {
   for (const TokenBlock& block : token_blocks(spec_.sequence, x.rows, position)) {

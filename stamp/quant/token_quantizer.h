@@ -71,10 +71,11 @@ class TokenQuantizer {
   /// The same without quantization (L^-1 L X): for tests, and without inverse (L X) for
   /// calibration; there sink rows are replaced by the first kept row.
   void transform_only(FloatView x, int64_t position = 0) const;
-  void forward_only(FloatView x, int64_t position = 0) const;
-  /// x := L x, or x := L^-1 x, for one block without sinks.
+  void forward_only(FloatView x, TokenRows rows = 0) const;
+  /// L^-1 x of every block, what forward_only() undoes but for the sinks.
+  void inverse_only(FloatView x, TokenRows rows = 0) const;
+  /// x := L x for one block without sinks.
   void forward_block(FloatView x) const;
-  void inverse_block(FloatView x) const;
   /// Bits that apply() spends on such a matrix.
   BitCount count_bits(int64_t tokens, int64_t cols, int64_t position = 0, int64_t group = 0) const;
 

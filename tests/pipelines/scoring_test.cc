@@ -147,7 +147,7 @@ class JournaledScoring : public Scoring {
  protected:
   ScoreResult score_journaled(const Recipe& recipe, int64_t model_stamp = 1) {
     const auto model = make_model(source, {.recipe = recipe});
-    return score(*model, {.sqnr_windows = 1, .journal = folder.path(), .models = model_stamp});
+    return score(*model, {.sqnr_windows = 1, .journal = folder.path(), .settings = model_stamp});
   }
   std::filesystem::path file() const {
     std::filesystem::path only;
@@ -198,7 +198,7 @@ TEST_F(JournaledScoring, OtherModelsAndRecipesHaveTheirOwn) {
 
 TEST_F(JournaledScoring, AFolderThatCannotBeWrittenIsAnError) {
   const auto file = folder.write("file", "");
-  const ScoreOptions options{.journal = file, .models = 1};
+  const ScoreOptions options{.journal = file, .settings = 1};
   EXPECT_THROW(score(*plain, options), std::runtime_error);
 }
 
