@@ -59,7 +59,8 @@ PictureMetadata metadata_of(const Flags& flags, const ImagePlan& plan,
           {"guidance", fmt::format("{}", flags.options.guidance)},
           {"size", fmt::format("{}x{}", plan.width, plan.height)},
           {"pipeline", fs::absolute(plan.directory.path).lexically_normal().filename().string()},
-          {"recipe", to_json(flags.options.recipe).dump()}};
+          {"recipe", to_json(flags.options.recipe).dump()},
+          {"simulated", image.simulated ? "yes" : "no"}};
 }
 
 ImageCalibration calibrate(ImageOptions options, const ImagePlan& plan, const Flags& flags) {
@@ -84,6 +85,8 @@ void run(Flags& flags) {
     return numbered(flags.out, index, options.prompts.size());
   };
   const auto write = [&](size_t index, const GeneratedImage& image) {
+    if (index == 0 && image.simulated)
+      fmt::print(stderr, "note: recipe {} ran simulated, not in integers\n", options.recipe.name);
     write_picture(name_of(index), to_picture(image.pixels), metadata_of(flags, plan, image));
     fmt::print("{}\n", name_of(index).string());
   };

@@ -47,6 +47,7 @@ nb::list draw(const nb::args& args, const nb::kwargs& kwargs) {
   ImageOptions& options = keywords.options;
   const ImagePlan plan = plan_images_within(keywords.memory_limit, options);
   std::vector<Picture> pictures;
+  bool simulated = false;
   call([&] {
     ImageOptions drawn = options;
     drawn.prompts = keywords.calibration_prompts;
@@ -62,10 +63,16 @@ nb::list draw(const nb::args& args, const nb::kwargs& kwargs) {
       };
     generate_images(
         options, plan,
-        [&](size_t, GeneratedImage& image) { pictures.push_back(to_picture(image.pixels)); },
+        [&](size_t, GeneratedImage& image) {
+          pictures.push_back(to_picture(image.pixels));
+          simulated = image.simulated;
+        },
         preview);
     return 0;
   });
+  if (simulated && options.execution == Execution::kInteger)
+    nb::module_::import_("warnings")
+        .attr("warn")(fmt::format("recipe {} ran simulated, not in integers", options.recipe.name));
   nb::list arrays;
   for (const Picture& picture : pictures) arrays.append(to_array(picture));
   return arrays;

@@ -1,4 +1,6 @@
 """Pictures from the small pipeline of the tests."""
+import warnings
+
 import numpy
 import pytest
 
@@ -26,6 +28,17 @@ def test_previews(pipeline):
     assert [(index, step) for index, step, _ in seen] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert all(picture.shape == (24, 16, 3) for _, _, picture in seen)
     assert not (seen[0][2] == pictures[0]).all()
+
+
+def test_simulated_pictures_are_announced(pipeline):
+    settings = dict(prompts="a", steps=1, width=16, height=16)
+    weights = {"bits": 4, "group": 0, "symmetric": False}
+    with pytest.warns(UserWarning, match="ran simulated, not in integers"):
+        stamp.image(pipeline, **settings, recipe={"schema": 1, "name": "uneven", "weights": weights})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stamp.image(pipeline, **settings, recipe="image-w4a4-stamp")
+        stamp.image(pipeline, **settings, recipe="image-w4a4-stamp", execution="simulated")
 
 
 def test_an_error_in_a_preview_ends_the_run(pipeline):

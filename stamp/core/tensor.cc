@@ -9,6 +9,7 @@
 
 #include "stamp/core/block_types.h"
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 
 namespace stamp {
 namespace {
@@ -54,6 +55,7 @@ TensorView rows_of(const TensorView& tensor, int64_t first, int64_t count) {
 void AlignedBuffer::Free::operator()(void* p) const { std::free(p); }
 
 AlignedBuffer::AlignedBuffer(int64_t bytes) {
+  require_memory();
   const int64_t alignment = bytes >= kHugePage ? kHugePage : 64;
   void* memory = nullptr;
   if (posix_memalign(&memory, static_cast<size_t>(alignment),

@@ -1,6 +1,7 @@
 #include "stamp/io/json_builder.h"
 
 #include "stamp/core/error.h"
+#include "stamp/core/memory_reserve.h"
 
 namespace stamp {
 namespace {
@@ -13,6 +14,7 @@ constexpr int64_t kMaxValues = int64_t{1} << 23;
 Json* JsonBuilder::place(Json value) {
   if (++values_ > kMaxValues)
     throw_runtime("{}: JSON holds more than {} values", where_, kMaxValues);
+  require_memory();
   Json* target = &root_;
   if (!open_.empty() && open_.back()->is_array()) {
     open_.back()->push_back(nullptr);

@@ -97,9 +97,9 @@ Linear::Linear(std::string site, std::vector<LinearWeight> weights, const Recipe
                const Calibration* calibration, GroupBasis basis, Execution execution,
                InputPart input)
     : site_(std::move(site)),
+      input_(input),
       excluded_(!recipe.is_plain() && is_excluded(recipe, weights)),
       execution_(execution),
-      input_(input),
       basis_(std::move(basis)),
       quantizer_(TokenSpec{}) {
   check_shapes(site_, weights);

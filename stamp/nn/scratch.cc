@@ -9,6 +9,7 @@ void* scratch(int64_t bytes) {
   thread_local int64_t capacity = 0;
   if (bytes > capacity) {
     buffer = {};
+    capacity = 0;  // should there be no memory
     buffer = AlignedBuffer(bytes);
     capacity = bytes;
   }

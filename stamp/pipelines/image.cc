@@ -61,9 +61,10 @@ class Previews {
   std::unique_ptr<Autoencoder> autoencoder_;
 };
 
-std::vector<PixelMap> denoise_all(const ImageOptions& options, const ImagePlan& plan,
-                                  const std::vector<PromptStates>& prompts,
-                                  const PreviewSink& preview) {
+/// All but the pixels.
+std::vector<GeneratedImage> denoise_all(const ImageOptions& options, const ImagePlan& plan,
+                                        const std::vector<PromptStates>& prompts,
+                                        const PreviewSink& preview) {
   const Previews previews(options, plan, preview);
   const auto model = open_transformer(options, plan, options.recipe, options.calibration);
   const SchedulerConfig scheduler = read_scheduler_config(plan.directory.part("scheduler"));
@@ -73,13 +74,17 @@ std::vector<PixelMap> denoise_all(const ImageOptions& options, const ImagePlan& 
   Progress progress("denoise", count * options.steps, "steps");
   DenoiseOptions run{.steps = options.steps};
   run.on_step = [&](size_t, const PixelMap&, const PixelMap&) { progress.advance(1); };
-  std::vector<PixelMap> latents;
+  std::vector<GeneratedImage> images;
   for (size_t i = 0; i < options.prompts.size(); ++i) {
     previews.attach(run, i);
-    latents.push_back(denoise(*model, scheduler, noise_of(options, plan, i),
-                              prepared.condition(i, options.guidance), run, context));
+    images.push_back({.prompt = options.prompts[i],
+                      .seed = options.seed + i,
+                      .latents = denoise(*model, scheduler, noise_of(options, plan, i),
+                                         prepared.condition(i, options.guidance), run, context),
+                      .pixels = {},
+                      .simulated = model->simulated()});
   }
-  return latents;
+  return images;
 }
 
 }  // namespace
@@ -149,20 +154,19 @@ void generate_images(const ImageOptions& options, const ImagePlan& plan, const I
                      const PreviewSink& preview) {
   const std::vector<PromptStates> prompts = blaming(plan.directory.part("text_encoder"), "model",
                                                     [&] { return encode_prompts(options, plan); });
-  std::vector<PixelMap> latents = blaming(plan.directory.part("transformer"), kStem, [&] {
+  std::vector<GeneratedImage> images = blaming(plan.directory.part("transformer"), kStem, [&] {
     return denoise_all(options, plan, prompts, preview);
   });
   const auto autoencoder = open_autoencoder(plan.directory.part("vae"));
   ForwardContext context{.compute = options.compute};
-  Progress progress("decode", static_cast<int64_t>(latents.size()), "images");
-  for (size_t i = 0; i < latents.size(); ++i) {
+  Progress progress("decode", static_cast<int64_t>(images.size()), "images");
+  for (size_t i = 0; i < images.size(); ++i) {
     if (interrupted()) throw_runtime("interrupted");
-    GeneratedImage image{.prompt = options.prompts[i], .seed = options.seed + i};
+    GeneratedImage image = std::move(images[i]);
     image.pixels = blaming(plan.directory.part("vae"), kStem, [&] {
-      return options.tile > 0 ? decode_tiled(*autoencoder, latents[i], options.tile, context)
-                              : decode_latents(*autoencoder, latents[i], context);
+      return options.tile > 0 ? decode_tiled(*autoencoder, image.latents, options.tile, context)
+                              : decode_latents(*autoencoder, image.latents, context);
     });
-    image.latents = std::move(latents[i]);
     sink(i, image);
     progress.advance(1);
   }

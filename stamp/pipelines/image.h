@@ -37,8 +37,9 @@ struct ImageOptions {
 struct GeneratedImage {
   std::string prompt;
   uint64_t seed = 0;
-  PixelMap latents;  // as the transformer left them
-  PixelMap pixels;   // about -1 .. 1, [height, width, 3]
+  PixelMap latents;        // as the transformer left them
+  PixelMap pixels;         // about -1 .. 1, [height, width, 3]
+  bool simulated = false;  // something quantized ran in fp32, not in integers
 };
 
 /// What a run will need, from the files alone.

@@ -108,8 +108,8 @@ void check_space(const OutputPlan& plan, const WorkDirectory& work) {
   std::error_code error;
   const fs::space_info space = fs::space(work.content(), error);
   if (!error && static_cast<uint64_t>(missing) > space.available)
-    throw_runtime("{}: needs {:.2f} GB more, the disk has {:.2f} GB left", work.content().string(),
-                  static_cast<double>(missing) / 1e9, static_cast<double>(space.available) / 1e9);
+    throw_runtime("{}: needs {:.1f} MB more, the disk has {:.1f} MB left", work.content().string(),
+                  static_cast<double>(missing) / 1e6, static_cast<double>(space.available) / 1e6);
 }
 
 /// Codes for one shard after another; those of finished ones are read back.

@@ -49,6 +49,27 @@ std::string chunk_text(const std::string& piece) {
   return fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
 }
 
+/// Threads that call what is posted. An asio::thread_pool (Boost 1.74) would wait for ever for the
+/// threads it has when the system refuses it another one.
+class Workers {
+ public:
+  explicit Workers(int threads) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { queue_.run(); });
+  }
+  asio::io_context& queue() { return queue_; }
+  /// Waits for what has been posted; what is posted afterwards is not called.
+  void finish() {
+    work_.reset();
+    threads_.clear();
+  }
+
+ private:
+  asio::io_context queue_;
+  std::vector<std::jthread> threads_;
+  // Ends first, also when a thread cannot be made: then those that were made return.
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(queue_);
+};
+
 class Session;
 
 /// What sessions share.
@@ -61,10 +82,9 @@ struct Shared {
   std::atomic<int64_t> busy{0};
   std::atomic<bool> draining{false};
   asio::io_context io{1};
-  asio::thread_pool workers;
+  Workers workers;
 
-  explicit Shared(const HttpOptions& o)
-      : options(o), workers(static_cast<size_t>(std::max(o.workers, 1))) {}
+  explicit Shared(const HttpOptions& o) : options(o), workers(std::max(o.workers, 1)) {}
 };
 
 /// One answer. Outlives its session where somebody still holds it.
@@ -95,6 +115,13 @@ class Reply : public HttpReply, public std::enable_shared_from_this<Reply> {
     if (!piece.empty()) push(chunked_ ? chunk_text(piece) : std::move(piece), false, true);
   }
   void end() override { push(chunked_ ? "0\r\n\r\n" : "", true, keep_alive_); }
+  /// Ends the connection where the answer has no end and nobody is left to give it one.
+  void abandon() noexcept {
+    try {
+      if (!ended_) push("", true, false);
+    } catch (const std::exception&) {  // of memory
+    }
+  }
   void on_close(std::function<void()> closed) override {
     const std::lock_guard lock(guard_);
     if (closed_)
@@ -117,6 +144,7 @@ class Reply : public HttpReply, public std::enable_shared_from_this<Reply> {
   std::weak_ptr<Session> session_;
   bool keep_alive_;
   const bool chunked_, head_only_;
+  bool ended_ = false;
   std::mutex guard_;
   bool closed_ = false;
   std::function<void()> on_close_;
@@ -143,6 +171,8 @@ class Session : public std::enable_shared_from_this<Session> {
       close();
     }
   }
+  /// Nothing will go on here: an operation ended with an exception, of memory, in between.
+  bool is_stranded() const { return weak_from_this().use_count() == 1 && (!reply_ || writing_); }
   /// No request has arrived whole.
   bool is_reading() const { return !reply_ && !closed_; }
   /// Between two requests.
@@ -239,20 +269,25 @@ class Session : public std::enable_shared_from_this<Session> {
                         .body = std::move(message.body())};
     request.path.resize(std::min(request.path.find_first_of("?#"), request.path.size()));
     const bool chunked = message.version() >= 11;
-    const auto reply =
-        make_reply(message.keep_alive(), chunked, message.method() == http::verb::head);
+    auto reply = make_reply(message.keep_alive(), chunked, message.method() == http::verb::head);
     watch(reply);
-    asio::post(shared_.workers, [&shared = shared_, request = std::move(request), reply]() mutable {
-      try {
-        try {
-          shared.handler(std::move(request), reply);
-        } catch (const std::exception& error) {
-          reply->send({.status = 500, .body = shared.error_body(500, error.what())});
-        }
-      } catch (const std::exception&) {  // no memory even for the error
-      }
-      renew_memory_reserve();
+    // What others hold of the answer.
+    const std::shared_ptr<HttpReply> handle(reply.get(), [reply](HttpReply*) mutable {
+      reply->abandon();
+      reply = nullptr;
     });
+    asio::post(shared_.workers.queue(),
+               [&shared = shared_, request = std::move(request), handle]() mutable {
+                 try {
+                   try {
+                     shared.handler(std::move(request), handle);
+                   } catch (const std::exception& error) {
+                     handle->send({.status = 500, .body = shared.error_body(500, error.what())});
+                   }
+                 } catch (const std::exception&) {  // no memory even for the error
+                 }
+                 renew_memory_reserve();
+               });
   }
 
   /// Notices a client that leaves while it waits, unless it has sent a buffer of requests before.
@@ -333,6 +368,7 @@ void Reply::push(std::string bytes, bool last, bool keep_alive) {
     if (const auto session = self->session_.lock())
       session->guard([&] { session->push(self.get(), std::move(bytes), last, keep_alive); });
   });
+  ended_ = last;
 }
 
 }  // namespace
@@ -345,7 +381,7 @@ struct HttpServer::Impl : Shared {
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{
       asio::make_work_guard(io)};
   std::thread thread;
-  bool accepting = false;  // or about to
+  std::weak_ptr<void> accepting;  // of the operation that accepts or is about to
   int port = 0;
 
   void listen() {
@@ -366,32 +402,32 @@ struct HttpServer::Impl : Shared {
   void run() {
     while (true) {
       try {
-        if (!accepting) accept();
+        if (accepting.expired()) accept();
         io.run();
         return;
-      } catch (const std::exception&) {  // of memory, in accepting
+      } catch (const std::exception&) {  // of memory
         std::this_thread::sleep_for(kRetry);
+        close_stranded();
       }
       renew_memory_reserve();
     }
   }
 
   void accept() {
-    acceptor.async_accept([this](error_code error, tcp::socket socket) {
-      accepting = false;
+    const auto token = std::make_shared<char>();
+    accepting = token;
+    acceptor.async_accept([this, token](error_code error, tcp::socket socket) {
       if (!acceptor.is_open()) return;
       if (error) {  // no file descriptors, say: fewer than max_connections may be too many
         close_slowest();
         retry.expires_after(kRetry);
-        retry.async_wait([this](error_code) { accept(); });
-        accepting = true;
+        retry.async_wait([this, token](error_code) { accept(); });
         return;
       }
       if (is_full()) close_slowest();
       if (!is_full()) std::make_shared<Session>(std::move(socket), *this)->start();
       accept();
     });
-    accepting = true;
   }
 
   bool is_full() const { return static_cast<int64_t>(sessions.size()) >= options.max_connections; }
@@ -399,6 +435,11 @@ struct HttpServer::Impl : Shared {
   void close_slowest() {
     for (const auto& session : sessions)
       if (session->is_reading()) return session->close();
+  }
+
+  void close_stranded() {
+    for (auto next = sessions.begin(); next != sessions.end();)
+      if (const auto& session = *next++; session->is_stranded()) session->close();
   }
 
   void for_each_session(bool (Session::*choose)() const) {
@@ -418,7 +459,7 @@ HttpServer::HttpServer(const HttpOptions& options, HttpHandler handler, HttpErro
   impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
-void HttpServer::stop_handling() { impl_->workers.join(); }
+void HttpServer::stop_handling() { impl_->workers.finish(); }
 
 HttpServer::~HttpServer() {
   stop_handling();

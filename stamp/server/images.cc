@@ -65,7 +65,8 @@ void ImageService::draw(const Job& job) {
   std::string body;
   try {
     generate_images(job.options, plan_images(job.options), [&](size_t, GeneratedImage& image) {
-      data.push_back({{"b64_json", base64(encode_png(to_picture(image.pixels)))}});
+      data.push_back({{"b64_json", base64(encode_png(to_picture(image.pixels)))},
+                      {"simulated", image.simulated}});
     });
     body = dump({{"created", std::time(nullptr)}, {"data", std::move(data)}});
   } catch (const std::exception& error) {
@@ -77,7 +78,7 @@ void ImageService::draw(const Job& job) {
 }
 
 void ImageService::run(int thread_count) {
-  set_threads(thread_count);
+  start_threads(thread_count);
   while (true) {
     Job job;
     {

@@ -137,7 +137,8 @@ Json schemas(const ServedModel& model, const std::string& image_model) {
                  {"Chat", chat_body(model)},
                  {"ChatResult", completion_result("message")}};
   if (image_model.empty()) return result;
-  const Json picture = object({{"b64_json", text(1)}}, {"b64_json"});
+  const Json picture = object({{"b64_json", text(1)}, {"simulated", {{"type", "boolean"}}}},
+                              {"b64_json", "simulated"});
   result["Image"] = image_body(image_model);
   result["ImageResult"] = object(
       {{"created", {{"type", "integer"}}}, {"data", {{"type", "array"}, {"items", picture}}}},

@@ -98,6 +98,8 @@ struct Tokenizer::Impl {
       bpe.emplace(spec.vocabulary, spec.merges, bpe_options(spec));
     for (const auto& [token, id] : spec.vocabulary) set_text(id, token);
     for (const AddedToken& token : added) set_text(token.id, token.content);
+    bytes.emplace_back();
+    is_byte.push_back(false);
     special.resize(bytes.size());
     for (const AddedToken& token : added) special[static_cast<size_t>(token.id)] = token.special;
     spec.merges.clear();
@@ -120,10 +122,10 @@ struct Tokenizer::Impl {
                                              : replace_all(token, kSpaceMark, " ");
   }
 
-  size_t checked(int32_t id) const {
-    if (id < 0 || static_cast<size_t>(id) >= bytes.size())
-      throw_argument("tokenizer: expected an id in [0, {}), got {}", bytes.size(), id);
-    return static_cast<size_t>(id);
+  /// Of `bytes`, `is_byte` and `special`: the last row for ids beyond the vocabulary.
+  size_t row(int32_t id) const {
+    if (id < 0) throw_argument("tokenizer: expected an id that is not negative, got {}", id);
+    return std::min(static_cast<size_t>(id), bytes.size() - 1);
   }
 
   /// Text without added tokens.
@@ -174,9 +176,10 @@ struct Tokenizer::Impl {
   std::vector<SplitRegex> splits;
   std::optional<Bpe> bpe;
   std::optional<Unigram> unigram;
-  std::vector<std::string> bytes;  // by id; empty where there is no token
-  std::vector<bool> is_byte;       // by id: stands for one byte of a character
-  std::vector<bool> special;       // by id
+  // By id, and one row more: for ids that models have and the vocabulary has not.
+  std::vector<std::string> bytes;  // empty where there is no token
+  std::vector<bool> is_byte;       // stands for one byte of a character
+  std::vector<bool> special;
   int32_t eos_id = -1, pad_id = -1;
 };
 
@@ -241,8 +244,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   bool first = true;
   for (const int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    std::string bytes = impl_->bytes[impl_->checked(id)];
-    if (impl_->is_byte[static_cast<size_t>(id)]) {
+    std::string bytes = impl_->bytes[impl_->row(id)];
+    if (impl_->is_byte[impl_->row(id)]) {
       run += bytes;
       continue;
     }
@@ -258,9 +261,9 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   return replace_invalid_utf8(impl_->spec.word_suffix.empty() ? text : strip(text));
 }
 
-std::string Tokenizer::token_bytes(int32_t id) const { return impl_->bytes[impl_->checked(id)]; }
+std::string Tokenizer::token_bytes(int32_t id) const { return impl_->bytes[impl_->row(id)]; }
 
-bool Tokenizer::is_special(int32_t id) const { return impl_->special[impl_->checked(id)]; }
+bool Tokenizer::is_special(int32_t id) const { return impl_->special[impl_->row(id)]; }
 
 int32_t Tokenizer::id_of(std::string_view token) const {
   return stamp::id_of(impl_->spec, std::string(token));
@@ -274,6 +277,6 @@ int32_t Tokenizer::eos_id() const { return impl_->eos_id; }
 
 int32_t Tokenizer::pad_id() const { return impl_->pad_id; }
 
-int64_t Tokenizer::size() const { return static_cast<int64_t>(impl_->bytes.size()); }
+int64_t Tokenizer::size() const { return static_cast<int64_t>(impl_->bytes.size()) - 1; }
 
 }  // namespace stamp

@@ -31,7 +31,8 @@ class Tokenizer {
   /// Ids of UTF-8 text. Invalid UTF-8 is replaced by U+FFFD as Python's errors="replace" does.
   /// `add_special` applies the template (BOS for Llama 3).
   std::vector<int32_t> encode(std::string_view text, bool add_special = true) const;
-  /// Text of ids; bytes that form no valid UTF-8 become U+FFFD. Ids out of range throw
+  /// Text of ids; bytes that form no valid UTF-8 become U+FFFD. Ids without a token have no text:
+  /// models pad their vocabularies and may generate such ids. Here and below, negative ids throw
   /// std::invalid_argument.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
   /// Raw bytes of one id (a streaming printer joins them and waits for complete characters).

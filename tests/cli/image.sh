@@ -26,6 +26,12 @@ grep -q "memory about" err.txt || fail "no word about memory: $(cat err.txt)"
 grep -aq "a red ball" a.png || fail "the prompt is not in the picture's metadata"
 draw "${small[@]}" --prompt "a red ball" --seed 3 --out b.png > out.txt 2>&1
 cmp -s a.png b.png || fail "the same seed draws another picture"
+for execution in integer simulated; do
+  draw "${small[@]}" --prompt "a red ball" --recipe image-w4a4-stamp --execution $execution --out $execution.png \
+    > out.txt 2> $execution.txt
+done
+grep -q "note: recipe image-w4a4-stamp ran simulated" simulated.txt || fail "no word about simulation: $(cat simulated.txt)"
+grep -q "simulated" integer.txt && fail "integers are called simulated: $(cat integer.txt)"
 draw "${small[@]}" --prompt "a red ball" --seed 4 --out c.png > out.txt 2>&1
 cmp -s a.png c.png && fail "another seed draws the same picture"
 draw --size 16x24 --steps 3 --prompt "a red ball" --preview 1 --out p.png > out.txt 2>&1

@@ -197,7 +197,7 @@ def check_kills(name, arguments, work, rng, reference, count, seconds):
 def check_full(what, code, errors, folder, reference):
     lines = [line for line in errors.splitlines() if line.startswith("stamp:")]
     assert code == 1, f"{what}: expected exit code 1, got {code}: {errors}"
-    said = "No space left on device" in errors or re.search(r"needs \S+ GB more, the disk has \S+ GB left", errors)
+    said = "No space left on device" in errors or re.search(r"needs \S+ MB more, the disk has \S+ MB left", errors)
     assert len(lines) == 1 and said and re.match(r"stamp: (\S*[./]\S+|cache): ", lines[0]), f"{what}: {errors}"
     check_whole(what, folder, reference)
     leftovers = [path for path in os.listdir(folder) if ".tmp-" in path]

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <list>
 #include <new>
 #include <string>
 #include <vector>
@@ -65,9 +66,9 @@ TEST(MemoryReserve, IsThereForDestructors) {
     const NoMoreMemory scope;
     EXPECT_THROW(
         {
+          std::list<std::vector<char>> wanted;
           const AllocatesWhenDestroyed cleanup{done};
-          const std::vector<char> wanted(kLarge);
-          (void)wanted;
+          while (true) wanted.emplace_back(kLarge);
         },
         std::bad_alloc);
   }
@@ -85,6 +86,30 @@ TEST(MemoryReserve, IsThereForDestructors) {
         std::runtime_error);
   }
   EXPECT_TRUE(done);
+  std::set_new_handler(nullptr);
+}
+
+bool is_short() {
+  try {
+    require_memory();
+    return false;
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+}
+
+TEST(MemoryReserve, TheFirstAllocationThatFailsGoesOn) {
+  if (!obstacle().empty()) GTEST_SKIP() << obstacle();
+  keep_memory_reserve();
+  EXPECT_FALSE(is_short());
+  {
+    const NoMoreMemory scope;
+    std::list<std::vector<char>> wanted;
+    EXPECT_NO_THROW(while (!is_short()) wanted.emplace_back(kLarge));
+  }
+  EXPECT_TRUE(is_short());
+  renew_memory_reserve();
+  EXPECT_FALSE(is_short());
   std::set_new_handler(nullptr);
 }
 

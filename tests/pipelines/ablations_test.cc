@@ -38,7 +38,9 @@ TEST(AblationPlan, GoesThroughTheSettingsOfThePaper) {
             (std::set<std::string>{"rows", "levels", "bits", "length", "granularity", "overhead"}));
   config.max_positions = 600;
   for (const Ablation& ablation : ablation_plan({.model = model.path()}, config))
-    if (ablation.id == "length") EXPECT_EQ(ablation.series[0].points.size(), 3u);
+    if (ablation.id == "length") {
+      EXPECT_EQ(ablation.series[0].points.size(), 3u);
+    }
 }
 
 TEST(Ablations, MeasureEveryPointAndDrawIt) {

@@ -49,7 +49,9 @@ TEST(Isolate, LeavesTheRestAtSixteenBits) {
     const auto isolated = make_model(source, {.recipe = part.recipe});
     const bool kv = part.kind == "k" || part.kind == "v";
     EXPECT_EQ(isolated->kv_bits(128).average() < 16, kv) << part.recipe.name;
-    if (kv) EXPECT_GT(isolated->kv_bits(128).average(), 12) << part.recipe.name;
+    if (kv) {
+      EXPECT_GT(isolated->kv_bits(128).average(), 12) << part.recipe.name;
+    }
   }
 }
 

@@ -32,9 +32,13 @@ TEST(KltBasis, DiagonalisesTheCovarianceInDescendingOrder) {
       for (int64_t j = 0; j < n; ++j) s(i, j) = std::pow(0.9f, static_cast<float>(std::abs(i - j)));
     const Matrix diagonal = product(product(v->rows, s), v->columns);
     for (int64_t i = 0; i < n; ++i) {
-      if (i > 0) EXPECT_GE(diagonal(i - 1, i - 1), diagonal(i, i));
+      if (i > 0) {
+        EXPECT_GE(diagonal(i - 1, i - 1), diagonal(i, i));
+      }
       for (int64_t j = 0; j < n; ++j)
-        if (i != j) EXPECT_NEAR(diagonal(i, j), 0, 1e-5);
+        if (i != j) {
+          EXPECT_NEAR(diagonal(i, j), 0, 1e-5);
+        }
     }
   }
 }

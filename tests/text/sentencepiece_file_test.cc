@@ -106,7 +106,9 @@ TEST(SentencePieceFile, CutFilesAreErrors) {
   EXPECT_NE(runtime_error_of([&] { load(model.substr(0, model.size() - 1)); }), "");
   for (size_t size = 0; size < 60; ++size) {
     const std::string error = runtime_error_of([&] { load(model.substr(0, size)); });
-    if (size < piece_field("<pad>", 0, 3).size()) EXPECT_NE(error, "") << size;
+    if (size < piece_field("<pad>", 0, 3).size()) {
+      EXPECT_NE(error, "") << size;
+    }
   }
 }
 

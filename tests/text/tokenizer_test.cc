@@ -55,15 +55,24 @@ TEST(Tokenizer, KnowsItsSpecialTokens) {
   EXPECT_EQ(llama.encode("<|eot_id|>", false), Ids{llama.id_of("<|eot_id|>")});
 }
 
-TEST(Tokenizer, RefusesIdsOutsideTheVocabulary) {
+TEST(Tokenizer, RefusesNegativeIds) {
   const Tokenizer tokenizer = load("llama3");
-  const auto beyond = static_cast<int32_t>(tokenizer.size());
-  for (const int32_t id : {-1, beyond}) {
-    EXPECT_THROW(tokenizer.decode(Ids{id}), std::invalid_argument);
-    EXPECT_THROW(tokenizer.decode(Ids{id}, true), std::invalid_argument);
-    EXPECT_THROW(tokenizer.token_bytes(id), std::invalid_argument);
-    EXPECT_THROW(tokenizer.is_special(id), std::invalid_argument);
+  EXPECT_THROW(tokenizer.decode(Ids{-1}), std::invalid_argument);
+  EXPECT_THROW(tokenizer.decode(Ids{-1}, true), std::invalid_argument);
+  EXPECT_THROW(tokenizer.token_bytes(-1), std::invalid_argument);
+  EXPECT_THROW(tokenizer.is_special(-1), std::invalid_argument);
+}
+
+TEST(Tokenizer, IdsBeyondTheVocabularyHaveNoText) {
+  const Tokenizer tokenizer = load("llama3");
+  const int32_t a = tokenizer.id_of("a"), end = static_cast<int32_t>(tokenizer.size());
+  for (const int32_t id : {end, end + 1, INT32_MAX}) {
+    EXPECT_EQ(tokenizer.decode(Ids{a, id, a}), "aa");
+    EXPECT_EQ(tokenizer.decode(Ids{a, id, a}, true), "aa");
+    EXPECT_EQ(tokenizer.token_bytes(id), "");
+    EXPECT_FALSE(tokenizer.is_special(id));
   }
+  EXPECT_NE(tokenizer.token_bytes(end - 1), "");
 }
 
 TEST(Tokenizer, DecodesIncompleteCharactersAsReplacement) {

@@ -65,23 +65,25 @@ void Engine::cancel_all() {
 
 void Engine::run(const Model& model, ForwardContext context, const SchedulerOptions& options,
                  int thread_count) {
-  set_threads(thread_count);  // OpenMP counts per thread
+  start_threads(thread_count);
   BatchScheduler scheduler(model, std::move(context), options);
   bool busy = false;
   while (true) {
     bool cancel = false, stop = false;
+    std::vector<SequenceRequest> arrived;
     {
       std::unique_lock lock(guard_);
       changed_.wait(lock, [&] { return busy || !inbox_.empty() || cancel_ || stop_; });
-      for (SequenceRequest& request : inbox_) scheduler.add(std::move(request));
-      inbox_.clear();
+      arrived.swap(inbox_);
       stats_ = scheduler.stats();
+      stats_.waiting += static_cast<int64_t>(arrived.size());
       cancel = std::exchange(cancel_, false);
       stop = stop_;
     }
-    if (cancel) scheduler.cancel_all();
-    if (stop) return;
     try {
+      for (SequenceRequest& request : arrived) scheduler.add(std::move(request));
+      if (cancel) scheduler.cancel_all();
+      if (stop) return;
       busy = scheduler.step();
     } catch (const std::exception&) {  // no memory even for bookkeeping
       scheduler.cancel_all();
