@@ -14,7 +14,7 @@ help:
 	@echo "make deb    build the Debian package -> dist/"
 	@echo "make test-package  build it, use program and library from an empty folder"
 	@echo "make test-arm  cross-compile the kernels for 64-bit ARM, run their tests under qemu"
-	@echo "make asan   build and run all tests under the address and undefined-behaviour sanitizers"
+	@echo "make asan   build and run all tests, or those of LAYERS='io text', under the address and undefined-behaviour sanitizers"
 	@echo "make tsan   the same under the thread sanitizer (clang)"
 	@echo "make fuzz   build the fuzzers and run each with RUNS=$(RUNS) inputs, or TARGET=json (clang)"
 	@echo "make build  only build: the program is $(BUILD)/stamp"
@@ -66,8 +66,8 @@ asan tsan:
 	@tools/install_deps.sh $@
 	@cmake --preset $@ $(LAUNCHER) > build-$@.log 2>&1 || { cat build-$@.log; exit 1; }
 	@rm -f build-$@.log
-	@cmake --build build-$@ -j $(JOBS)
-	@ctest --preset $@ -j $(JOBS)
+	@cmake --build build-$@ -j $(JOBS) $(if $(LAYERS),--target $(LAYERS:%=test_%))
+	@ctest --preset $@ -j $(JOBS) $(if $(LAYERS),--no-tests=error -L "^($$(echo $(LAYERS) | tr ' ' '|'))$$")
 
 fuzz:
 	@tools/install_deps.sh $@

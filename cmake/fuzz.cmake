@@ -19,7 +19,8 @@ function(stamp_fuzz target layer max_bytes)
   add_test(NAME fuzz.${target}
            COMMAND replay_${target} tests/fuzz/seeds/${target} tests/fuzz/regressions/${target} ${ARGN}
            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(fuzz.${target} PROPERTIES TIMEOUT ${STAMP_TEST_SECONDS})
+  set_tests_properties(fuzz.${target} PROPERTIES TIMEOUT ${STAMP_TEST_SECONDS} LABELS ${layer})
+  add_dependencies(test_${layer} replay_${target})
 endfunction()
 
 if(STAMP_FUZZ)

@@ -27,18 +27,18 @@ function(stamp_isa name processor)
   target_sources(stamp_kernels PRIVATE $<TARGET_OBJECTS:stamp_kernels_${name}>)
 endfunction()
 
-# stamp_tests(LAYER): one test program from tests/LAYER/**_test.cc, every test known to ctest.
+# stamp_tests(LAYER): one test program from tests/LAYER/**_test.cc, every test known to ctest, with the label LAYER.
 function(stamp_tests layer)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${layer}/*_test.cc)
   if(NOT sources)
     return()
   endif()
   add_executable(test_${layer} ${sources})
-  target_link_libraries(test_${layer} PRIVATE stamp_${layer} GTest::gtest_main)
+  target_link_libraries(test_${layer} PRIVATE stamp_${layer} stamp_io GTest::gtest_main)
   target_compile_definitions(test_${layer} PRIVATE STAMP_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # Tests run side by side: threads that spin while they wait would keep the others from running.
   gtest_discover_tests(test_${layer}
-                       PROPERTIES TIMEOUT ${STAMP_TEST_SECONDS} ENVIRONMENT OMP_WAIT_POLICY=passive
+                       PROPERTIES TIMEOUT ${STAMP_TEST_SECONDS} ENVIRONMENT OMP_WAIT_POLICY=passive LABELS ${layer}
                        DISCOVERY_TIMEOUT 60)
 endfunction()
 

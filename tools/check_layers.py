@@ -20,7 +20,8 @@ ALLOWED = {
     "models": ["core", "io", "nn", "quant/recipe.h", "quant/calibration.h", "quant/low_rank.h",
                "quant/token_codec.h"],
     "pipelines": ["core", "kernels", "io", "quant", "nn", "text", "diffusion", "models"],
-    "server": ["core", "io", "nn", "text", "models", "pipelines"],
+    "http": ["core"],
+    "server": ["core", "io", "nn", "text", "models", "pipelines", "http"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]((?:stamp|cli|tests)/[^>"]+)[>"]')
 

@@ -1,8 +1,8 @@
 #pragma once
 // From a completion request to its answer, whole or in server-sent events.
+#include "stamp/http/http_server.h"
 #include "stamp/pipelines/serving/engine.h"
 #include "stamp/server/completion_request.h"
-#include "stamp/server/http_server.h"
 #include "stamp/server/metrics.h"
 
 namespace stamp {

@@ -5,9 +5,9 @@
 #include <mutex>
 #include <thread>
 
+#include "stamp/http/http_server.h"
 #include "stamp/pipelines/image.h"
 #include "stamp/server/api_error.h"
-#include "stamp/server/http_server.h"
 #include "stamp/server/metrics.h"
 
 namespace stamp {

@@ -3,7 +3,6 @@
 
 #include <set>
 
-#include "stamp/server/http_server.h"
 #include "tests/server/test_server.h"
 
 namespace stamp {
@@ -147,26 +146,6 @@ TEST_F(ServerTest, WithoutFilesForMoreTheSlowestMakesRoom) {
   files.free_one();  // the next client's, but none is left for the server's end
   EXPECT_EQ(get("/health").status, 200);
   EXPECT_TRUE(slow.ended());
-}
-
-TEST(HttpServer, AnswersThatNobodyGivesEndTheConnection) {
-  HttpServer server(
-      {.port = 0},
-      [](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
-        if (request.path == "/half") {
-          reply->begin({});
-          reply->write("a");
-        }
-      },
-      [](int, const std::string& message) { return message; });
-  for (const char* path : {"/none", "/half"}) {
-    TestClient client(server.port());
-    client.send(request_text("GET", path));
-    EXPECT_TRUE(client.ended()) << path;
-  }
-  for (int i = 0; i < 1000 && server.busy() > 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  EXPECT_EQ(server.busy(), 0);
 }
 
 TEST_F(ServerTest, SlowClientsHoldUpNobody) {

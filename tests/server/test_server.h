@@ -9,7 +9,7 @@
 
 #include "stamp/pipelines/options/serve.h"
 #include "stamp/server/server.h"
-#include "tests/server/test_client.h"
+#include "tests/http/test_client.h"
 
 namespace stamp {
 

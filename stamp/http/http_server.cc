@@ -1,4 +1,4 @@
-#include "stamp/server/http_server.h"
+#include "stamp/http/http_server.h"
 
 #include <atomic>
 #include <boost/asio.hpp>
