@@ -3,7 +3,8 @@
 
 Each run must succeed, or end with exit code 1 and one line that says why: no abort, no signal. The server must answer, refuse
 or hang up on every request, and go on after those that it has no memory for. LIMITS (8) of them per command, spread from what
-the libraries alone need to what the command needs; for the server, by less than the stack of a thread. Standard library only.
+the libraries alone need to what the command needs; for the server in steps of STEP (5) MiB, less than the stack of a thread.
+Standard library only.
 """
 import json
 import os
@@ -18,7 +19,7 @@ import urllib.error
 import urllib.request
 
 PROGRAM, SOURCE = map(os.path.abspath, sys.argv[1:3])
-LIMITS = int(os.environ.get("LIMITS", "8"))
+LIMITS, STEP = int(os.environ.get("LIMITS", "8")), int(os.environ.get("STEP", "5"))
 LLM, PIPELINE = f"{SOURCE}/demo/llm", f"{SOURCE}/tests/data/oracles/pipe/pixart_words/ckpt"
 TEXT = ["--text", f"{LLM}/heldout.txt", "--context", "128", "--windows", "1"]
 COMMANDS = {
@@ -118,7 +119,7 @@ def check_server(least, folder):
     limit, results = least, []
     while [statuses[-1:] for statuses in results[-3:]] != [[200]] * 3:
         results.append(check_serve(limit, folder))
-        limit += 5
+        limit += STEP
         assert limit < least + 400, f"serve: no small request was answered with {limit} MiB of address space"
     answered = [status for statuses in results for status in statuses]
     print(f"serve: {sum(not statuses for statuses in results)} starts refused, {least} to {limit} MiB; statuses " +

@@ -21,7 +21,7 @@ class Browser:
         self.folder = tempfile.mkdtemp()
         to_browser, self.commands = os.pipe()
         self.answers, from_browser = os.pipe()
-#The browser reads commands from descriptor 3 and writes to 4, both ended by a zero byte.
+        # The browser reads commands from descriptor 3 and writes to 4, both ended by a zero byte.
         shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
         self.process = subprocess.Popen(
             ["bash", "-c", shell, program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -50,56 +50,41 @@ class Browser:
 
     def call(self, method, **parameters):
         self.number += 1
-        message = {
-  "id" : self.number, "method" : method, "params" : parameters
-} if self.session : message["sessionId"] = self.session os
-                                                   .write(self.commands,
-                                                          json.dumps(message).encode() + b
-                                                              "\0") while (answer
-                                                                           : = self.receive())
-                                                   .get("id") !=
-                                               self.number : if answer.get("method") ==
-                                               "Runtime.exceptionThrown"
-    : self.problems.append(answer["params"]["exceptionDetails"])
-          elif answer.get("method") == "Log.entryAdded" and
-                                           answer["params"]["entry"]["level"] == "error"
-    : self.problems.append(answer["params"]["entry"]) assert "error" not in answer,
-                    f "{method}: {answer['error']}" return answer["result"]
+        message = {"id": self.number, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        while (answer := self.receive()).get("id") != self.number:
+            if answer.get("method") == "Runtime.exceptionThrown":
+                self.problems.append(answer["params"]["exceptionDetails"])
+            elif answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":
+                self.problems.append(answer["params"]["entry"])
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return answer["result"]
 
-                    def
-                    evaluate(self, expression)
-    : result = self.call("Runtime.evaluate", expression = expression, returnByValue = True,
-                         awaitPromise = True) assert "exceptionDetails" not in result,
-                    f "{expression}: {result['exceptionDetails']}" return result["result"]
-                        .get("value")
+    def evaluate(self, expression):
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, f"{expression}: {result['exceptionDetails']}"
+        return result["result"].get("value")
 
-                            def
-                            open(self, url, width, height)
-    : self.resize(width, height) self.call("Page.navigate", url = url)
-          self.wait(
-                  "document.readyState === 'complete' && document.getElementById('facts') !== null")
+    def open(self, url, width, height):
+        self.resize(width, height)
+        self.call("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete' && document.getElementById('facts') !== null")
 
-              def
-              resize(self, width, height)
-    : self.call("Emulation.setDeviceMetricsOverride", width = width, height = height,
-                deviceScaleFactor = 1, mobile = width < 600)
+    def resize(self, width, height):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
 
-          def
-          wait(self, expression, seconds = 120)
-    : end = time.monotonic() + seconds while not(value
-                                                 : = self.evaluate(expression))
-    : assert time.monotonic() <
-                    end,
-                    f "not so after {seconds} s: {expression}" time.sleep(0.05) return value
+    def wait(self, expression, seconds=120):
+        end = time.monotonic() + seconds
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < end, f"not so after {seconds} s: {expression}"
+            time.sleep(0.05)
+        return value
 
-                    def press(self, key, shift = False)
-    : event = {
-                "key" : key,
-                "code" : key,
-                "windowsVirtualKeyCode" : KEYS[key],
-                "modifiers" : 8 if shift else 0
-                    } text = {"text" : "\r"} if key == "Enter" else {
-}
+    def press(self, key, shift=False):
+        event = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 if shift else 0}
+        text = {"text": "\r"} if key == "Enter" else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 

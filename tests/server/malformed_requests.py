@@ -1,11 +1,9 @@
-#!/ usr / bin / env python3
-""
-    "Sends thousands of malformed requests to a running `stamp serve`, while a normal client must keep getting right answers.
+#!/usr/bin/env python3
+"""Sends thousands of malformed requests to a running `stamp serve`, while a normal client must keep getting right answers.
 
-    Usage : malformed_requests.py URL MODEL PID[--requests 10000][--seed 1][--clients 4]
+Usage: malformed_requests.py URL MODEL PID [--requests 10000] [--seed 1] [--clients 4]
 
-            Every kind of request below says which answers it may get;
-a 500, a broken answer, or none where there must be one is a
+Every kind of request below says which answers it may get; a 500, a broken answer, or none where there must be one is a
 failure, and so are a server that has grown, that keeps connections or sequences, or that ended. Standard library only.
 """
 import argparse
@@ -34,9 +32,8 @@ class Kinds:
     def valid(self):
         body = {"model": self.model, "prompt": self.rng.choice(["The kernel", "a", "Zug um Zug \u00e9\U0001f600"]), "max_tokens": 2}
         chat = {"model": self.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2, "stop": ["x"], "seed": 3}
-        image = {
-  "model" : self.image_model, "prompt" : "a red ball", "size" : "16x24", "steps" : 1, "seed" : 1}
-#Pictures are drawn one after the other : fewer of them.
+        image = {"model": self.image_model, "prompt": "a red ball", "size": "16x24", "steps": 1, "seed": 1}
+        # Pictures are drawn one after the other: fewer of them.
         return self.rng.choice([(TEXT, body), (TEXT, body | {"stream": True}), (CHAT, chat), (CHAT, chat | {"stream": True})] * 4
                                + [(IMAGES, image)])
 
@@ -66,41 +63,24 @@ class Kinds:
                 text[at:at] = text[at:end]
             if not text:
                 text = bytearray(b"0")
-        return request("POST", path, bytes(text)), REFUSED | {
-  200, 429 if path == IMAGES else 200
-}
+        return request("POST", path, bytes(text)), REFUSED | {200, 429 if path == IMAGES else 200}
 
-def odd_value(self)
-    : path,
-      body = self.valid() odd = [
-        None,        True,      False,         0,           -1,          1.5,     -0.0,     1e308,
-        -1e308,      5e-324,    2 * *31,       2 * *53 + 1, 2 * *63 - 1, 2 * *63, -2 * *63, 2 * *64,
-        "",          "\0",      "\ufffd" * 50, "x" * 5000,  [],          {},      [[]],     [None],
-        {"": "" }, [1] * 500, ["a"] * 100,   [[[[[1]]]]], [ {} ] * 20
-      ] key = self.rng.choice(list(body) +
-                              [
-                                "temperature", "top_p", "top_k", "n", "logprobs", "seed", "stop",
-                                "user", "stream", "stream_options", "logit_bias",
-                                "repetition_penalty", "suffix", "tools"
-                              ]) body[key] =
-          self.rng.choice(odd) return request("POST", path, json.dumps(body).encode()),
-      REFUSED | {200}
+    def odd_value(self):
+        path, body = self.valid()
+        odd = [None, True, False, 0, -1, 1.5, -0.0, 1e308, -1e308, 5e-324, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -2**63, 2**64, "",
+               "\0", "\ufffd" * 50, "x" * 5000, [], {}, [[]], [None], {"": ""}, [1] * 500, ["a"] * 100, [[[[[1]]]]], [{}] * 20]
+        key = self.rng.choice(list(body) + ["temperature", "top_p", "top_k", "n", "logprobs", "seed", "stop", "user", "stream",
+                                            "stream_options", "logit_bias", "repetition_penalty", "suffix", "tools"])
+        body[key] = self.rng.choice(odd)
+        return request("POST", path, json.dumps(body).encode()), REFUSED | {200}
 
-          def odd_number(self)
-    : number = self.rng.choice([
-        "1e999", "-1e999", "9" * 5000, "1e-99999", "0x10", "NaN", "Infinity", "01", "1.", "+1",
-        "1e"
-      ]) key = self.rng.choice([ "max_tokens", "temperature", "seed", "n", "top_k", "prompt" ])
-#"prompt" : 1e-99999 is the number 0; as a temperature or a seed it is right.
-                   text =
-          f '{{"model": "{self.model}", "prompt": "a", "max_tokens": 1, "{key}": {number}}}' if key
-      not in("max_tokens", "prompt")
-    : return request("POST", TEXT, text.encode()),
-{
-  400, 200
-}
-if number
-  == "1e-99999" else { 400 }
+    def odd_number(self):
+        number = self.rng.choice(["1e999", "-1e999", "9" * 5000, "1e-99999", "0x10", "NaN", "Infinity", "01", "1.", "+1", "1e"])
+        key = self.rng.choice(["max_tokens", "temperature", "seed", "n", "top_k", "prompt"])
+        # "prompt": 1e-99999 is the number 0; as a temperature or a seed it is right.
+        text = f'{{"model": "{self.model}", "prompt": "a", "max_tokens": 1, "{key}": {number}}}'
+        if key not in ("max_tokens", "prompt"):
+            return request("POST", TEXT, text.encode()), {400, 200} if number == "1e-99999" else {400}
         return request("POST", TEXT, text.encode()), {400}  # the same key twice
 
     def nested(self):
@@ -116,8 +96,7 @@ if number
         piece = self.rng.choice(["a", " ", "\n", "ab ", "\u00e9", "\U0001f600", "1", "'s", "x\u0301"])
         text = piece * self.rng.choice([30000, 200000])
         path, body = self.rng.choice([(TEXT, {"prompt": text}), (CHAT, {"messages": [{"role": "user", "content": text}]})])
-        return request("POST", path, json.dumps({"model": self.model, **body}, ensure_ascii=False).encode()), {
-  400} if text.strip() else {400, 200}
+        return request("POST", path, json.dumps({"model": self.model, **body}, ensure_ascii=False).encode()), {400} if text.strip() else {400, 200}
 
     def wrong_length(self):
         path, body = self.valid()
@@ -140,8 +119,7 @@ if number
         broken = self.rng.choice([b"", b"zz\r\n", b"ffffffffffffffff\r\n", b"-5\r\n", b"5\r\nabc", b"\r\n\r\n", b";" * 70000,
                                   b"fffffff\r\n" + b"a" * 9000])
         if not broken:
-            return head.encode() + chunks + b"0\r\n\r\n", {
-  200, 429 if path == IMAGES else 200}
+            return head.encode() + chunks + b"0\r\n\r\n", {200, 429 if path == IMAGES else 200}
         cut = self.rng.choice([0, len(chunks) // 2, len(chunks)])
         return head.encode() + chunks[:cut] + broken, {400, 413, 431, CLOSED}
 
@@ -166,8 +144,7 @@ if number
 
     def host(self):
         name = self.rng.choice(["evil.example", "localhost.evil", "[::2]", "127.0.0.1.", "", "128.0.0.1", "localhost\t", "a" * 5000])
-        return f"GET /health HTTP/1.1\r\nHost: {name}\r\n\r\n".encode(), {
-  403} if name not in ("127.0.0.1.", "localhost\t") else {200}
+        return f"GET /health HTTP/1.1\r\nHost: {name}\r\n\r\n".encode(), {403} if name not in ("127.0.0.1.", "localhost\t") else {200}
 
     def media_type(self):
         path, body = self.valid()

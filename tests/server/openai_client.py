@@ -1,9 +1,7 @@
-#!/ usr / bin / env python3
-""
-    "Calls a running `stamp serve` through the official openai client. Usage: openai_client.py URL MODEL
+#!/usr/bin/env python3
+"""Calls a running `stamp serve` through the official openai client. Usage: openai_client.py URL MODEL
 
-    The server has a chat template and at least 64 tokens per request.Prints what was checked;
-exits with 1 at the first
+The server has a chat template and at least 64 tokens per request. Prints what was checked; exits with 1 at the first
 difference.
 """
 import base64

@@ -1,12 +1,9 @@
-#!/ usr / bin / env python3
-""
-    "Uses the page of a running `stamp serve` as a person does who has a keyboard only, and looks at it at a phone's width.
+#!/usr/bin/env python3
+"""Uses the page of a running `stamp serve` as a person does who has a keyboard only, and looks at it at a phone's width.
 
-    Usage : page_test
-                .py URL[--screenshots FOLDER][--message TEXT][--tokens N][--temperature T]
-                       [--prompt TEXT][--steps 4]
+Usage: page_test.py URL [--screenshots FOLDER] [--message TEXT] [--tokens N] [--temperature T] [--prompt TEXT] [--steps 4]
 
-            The server has a chat template and draws pictures.Needs Chromium; without it says so and ends with 0. Standard library only.
+The server has a chat template and draws pictures. Needs Chromium; without it says so and ends with 0. Standard library only.
 """
 import argparse
 import os
@@ -18,7 +15,7 @@ WIDE, PHONE = (1000, 700), (360, 640)
 STARTED = "document.getElementById('facts').textContent.includes('recipe')"
 QUIET = "document.getElementById('send').disabled === false"
 OUTLINE = "(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2)(getComputedStyle(document.activeElement))"
-#What sticks out of the window, or is too small for a finger.
+# What sticks out of the window, or is too small for a finger.
 MISPLACED = """[...document.querySelectorAll('button, input, textarea, #facts, #log, #stage, .turn, .pair img')]
   .filter(e => e.offsetParent && (r => r.left < 0 || r.right > innerWidth || r.bottom > innerHeight && !e.closest('#log, #stage')
     || /BUTTON|INPUT|TEXTAREA/.test(e.tagName) && r.height < 36)(e.getBoundingClientRect())).map(e => e.id || e.className)"""

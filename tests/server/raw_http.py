@@ -116,7 +116,7 @@ class NormalClient(threading.Thread):
 
     def run(self):
         try:
-  while not self.done.is_set():
+            while not self.done.is_set():
                 for prompt, expected in zip(self.PROMPTS, self.expected):
                     start = time.perf_counter()
                     got = self.ask(prompt)

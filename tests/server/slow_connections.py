@@ -1,4 +1,4 @@
-#!/ usr / bin / env python3
+#!/usr/bin/env python3
 """Opens connections to a running `stamp serve` that send a byte per second, while a normal client must get right answers.
 
 Usage: slow_connections.py URL MODEL [--connections 500] [--seconds 20] [--read-timeout 30]
