@@ -20,7 +20,7 @@ from raw_http import Connection, NormalClient, becomes, metric, request
 TEXT, CHAT, IMAGES = "/v1/completions", "/v1/chat/completions", "/v1/images/generations"
 CLOSED = 0  # no answer, and the connection ended
 REFUSED = {400, 404}
-MOST_GROWTH = 24 << 20  # bytes of resident memory between a tenth of the requests and their end
+MOST_GROWTH = 24 << 20  # bytes of resident memory, without files, between a tenth of the requests and their end
 
 
 class Kinds:
@@ -244,8 +244,9 @@ class Traffic:
 
 
 def resident(pid):
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Without pages of files: how many of the weights' are mapped is the system's choice."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) << 10
 
 
 def descriptors(pid):
