@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "stamp/io/safetensors.h"
@@ -45,7 +47,10 @@ TEST_P(BlockTypes, AnyPartCanBeRead) {
                                      {values.size(), 0}}) {
     std::vector<float> got(static_cast<size_t>(count));
     to_f32(blocks, first, got);
-    EXPECT_EQ(std::memcmp(got.data(), values.as<float>() + first, got.size() * sizeof(float)), 0)
+    const auto same = [](float a, float b) {
+      return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+    };
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), values.as<float>() + first, same))
         << first << " " << count;
   }
   std::vector<float> beyond(2);
