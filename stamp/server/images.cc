@@ -4,7 +4,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/memory_reserve.h"
-#include "stamp/core/parallel.h"
+#include "stamp/core/team_thread.h"
 #include "stamp/io/base64.h"
 #include "stamp/pipelines/decode_image.h"
 #include "stamp/server/image_request.h"
@@ -23,7 +23,7 @@ ImageService::ImageService(std::string model_name, ImageOptions base, size_t max
   ImageOptions probe = base_;
   probe.prompts = {"a"};
   plan_images(probe);
-  thread_ = std::thread([this, count = threads()] { run(count); });
+  thread_ = team_thread([this] { run(); });
 }
 
 ImageService::~ImageService() {
@@ -77,8 +77,7 @@ void ImageService::draw(const Job& job) {
   job.reply->send({.status = status, .body = std::move(body)});
 }
 
-void ImageService::run(int thread_count) {
-  start_threads(thread_count);
+void ImageService::run() {
   while (true) {
     Job job;
     {

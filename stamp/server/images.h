@@ -33,7 +33,7 @@ class ImageService {
     std::shared_ptr<HttpReply> reply;
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
-  void run(int thread_count);
+  void run();
   void draw(const Job& job);
 
   const std::string model_name_;

@@ -5,7 +5,7 @@
 
 #include "stamp/core/error.h"
 #include "stamp/core/memory_reserve.h"
-#include "stamp/core/parallel.h"
+#include "stamp/core/team_thread.h"
 
 namespace stamp {
 
@@ -14,10 +14,9 @@ Engine::Engine(const Model& model, ForwardContext context, const SchedulerOption
     : most_requests_(options.max_sequences + max_queue) {
   if (max_queue < 0) throw_argument("engine: expected max_queue >= 0, got {}", max_queue);
   const BatchScheduler checked(model, {}, options);  // throws here, not in the thread
-  thread_ =
-      std::thread([this, &model, options, own = std::move(context), count = threads()]() mutable {
-        run(model, std::move(own), options, count);
-      });
+  thread_ = team_thread([this, &model, options, own = std::move(context)]() mutable {
+    run(model, std::move(own), options);
+  });
 }
 
 Engine::~Engine() {
@@ -63,9 +62,7 @@ void Engine::cancel_all() {
   changed_.notify_all();
 }
 
-void Engine::run(const Model& model, ForwardContext context, const SchedulerOptions& options,
-                 int thread_count) {
-  start_threads(thread_count);
+void Engine::run(const Model& model, ForwardContext context, const SchedulerOptions& options) {
   BatchScheduler scheduler(model, std::move(context), options);
   bool busy = false;
   while (true) {

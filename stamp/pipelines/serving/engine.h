@@ -30,8 +30,7 @@ class Engine {
   void cancel_all();
 
  private:
-  void run(const Model& model, ForwardContext context, const SchedulerOptions& options,
-           int thread_count);
+  void run(const Model& model, ForwardContext context, const SchedulerOptions& options);
   int64_t load() const;  // requests inside; `guard_` is held
 
   const int64_t most_requests_;
