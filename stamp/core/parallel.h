@@ -13,10 +13,6 @@ namespace stamp {
 /// Throws std::invalid_argument when negative or above 1024.
 void set_threads(int count);
 int threads();
-/// set_threads() for a new thread of the program that works beside others: OpenMP keeps a team for
-/// each. Starts all of the team, because OpenMP ends the program where the system refuses a thread:
-/// better before there is work than in its midst.
-void start_threads(int count);
 
 /// Calls body(i) for every i in [0, count), in any order, on all threads. The first exception
 /// thrown by a body is rethrown here after all have ended. Nested calls run on the calling thread.

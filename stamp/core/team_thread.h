@@ -1,5 +1,6 @@
 #pragma once
 // Threads that compute beside each other, as those of a server do.
+#include <atomic>
 #include <future>
 #include <thread>
 #include <utility>
@@ -17,7 +18,10 @@ std::thread team_thread(Body body) {
   std::future<void> ready = started.get_future();
   std::thread thread(
       [started = std::move(started), count = threads(), body = std::move(body)]() mutable {
-        start_threads(count);
+        set_threads(count);
+        std::atomic<int> team{0};
+#pragma omp parallel
+        ++team;
         started.set_value();
         body();
       });
