@@ -22,6 +22,7 @@ class LoneProcess : public Communicator {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   void sum(std::span<float>) override {}
+  void sum(std::span<double>) override {}
   void maximum(std::span<float>) override {}
   void broadcast(std::span<std::byte>, int) override {}
   std::vector<std::string> gather(const std::string& own) override { return {own}; }

@@ -19,6 +19,7 @@ class Communicator {
   virtual int size() const = 0;
   /// Every entry becomes the sum (maximum) over all processes; the same bits everywhere.
   virtual void sum(std::span<float> values) = 0;
+  virtual void sum(std::span<double> values) = 0;
   virtual void maximum(std::span<float> values) = 0;
   /// The bytes of process `root` replace those of the others.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;

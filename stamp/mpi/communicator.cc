@@ -30,8 +30,9 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  void sum(std::span<float> values) override { reduce(values, MPI_SUM); }
-  void maximum(std::span<float> values) override { reduce(values, MPI_MAX); }
+  void sum(std::span<float> values) override { reduce(values, MPI_FLOAT, MPI_SUM); }
+  void sum(std::span<double> values) override { reduce(values, MPI_DOUBLE, MPI_SUM); }
+  void maximum(std::span<float> values) override { reduce(values, MPI_FLOAT, MPI_MAX); }
 
   void broadcast(std::span<std::byte> bytes, int root) override {
     for (size_t first = 0; first < bytes.size(); first += kPart)
@@ -84,9 +85,10 @@ class MpiCommunicator : public Communicator {
 
   static int part(size_t left) { return static_cast<int>(std::min(left, kPart)); }
 
-  void reduce(std::span<float> values, MPI_Op operation) {
+  template <class T>
+  void reduce(std::span<T> values, MPI_Datatype type, MPI_Op operation) {
     for (size_t first = 0; first < values.size(); first += kPart)
-      MPI_Allreduce(MPI_IN_PLACE, values.data() + first, part(values.size() - first), MPI_FLOAT,
+      MPI_Allreduce(MPI_IN_PLACE, values.data() + first, part(values.size() - first), type,
                     operation, MPI_COMM_WORLD);
   }
 

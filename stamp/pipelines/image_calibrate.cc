@@ -201,7 +201,7 @@ WeightCodes ImageCalibrator::codes(const Recipe& recipe, const Calibration& stat
         map_of(linear.site(), recipe, statistics, linear.in_dim(), model_->config());
     Matrix rows = Matrix::copy_of(inputs().at(linear.site()).rows.view());
     map_rows(rows.view(), map);
-    Hessian hessian(linear.in_dim());
+    Hessian hessian(channel_rms(rows.view()));
     hessian.add(rows.view());
     const std::vector<LinearWeight> weights = weights_of(linear);
     const WeightSpec spec = with_usable_rank(recipe, linear, weights).weights;

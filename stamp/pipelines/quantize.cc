@@ -139,8 +139,7 @@ class ShardCodes {
   std::optional<LayerQuantizer> quantizer_;
 };
 
-/// Shards are written in turns, one by each process. Codes that depend on a text are made by every
-/// process: each layer needs those before it.
+/// Shards are written in turns, one by each process.
 void write_shards(const OutputPlan& plan, ShardCodes& codes, WorkDirectory& work) {
   int64_t bytes = 0;
   for (const OutputShard& shard : plan.shards)

@@ -1,5 +1,8 @@
 #include "stamp/pipelines/quantize_layers.h"
 
+#include <optional>
+
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/progress.h"
 #include "stamp/nn/site_map.h"
@@ -11,18 +14,34 @@ namespace stamp {
 namespace {
 
 /// Sums up the Hessian of one site's input in the basis in which its weights are quantized.
-struct HessianObserver : Observer {
-  HessianObserver(std::string site, FeatureMap map, int64_t dim)
-      : site(std::move(site)), map(std::move(map)), hessian(dim) {}
+class HessianObserver : public Observer {
+ public:
+  HessianObserver(std::string site, FeatureMap map)
+      : site_(std::move(site)), map_(std::move(map)) {}
   void on_input(const std::string& name, ConstFloatView x, int64_t) override {
-    if (name != site) return;
+    if (name != site_) return;
     Matrix mapped = Matrix::copy_of(x);
-    map_rows(mapped.view(), map);
-    hessian.add(mapped.view());
+    map_rows(mapped.view(), map_);
+    if (!hessian_) begin(channel_rms(mapped.view()));
+    hessian_->add(mapped.view());
   }
-  std::string site;
-  FeatureMap map;
-  Hessian hessian;
+  /// Of what all processes have seen.
+  const Hessian& of_all_processes(int64_t dim) {
+    if (!hessian_) begin(std::vector<float>(static_cast<size_t>(dim)));
+    communicator().sum(hessian_->sums());
+    return *hessian_;
+  }
+
+ private:
+  /// All processes begin with the first one's, which has the first window.
+  void begin(std::vector<float> rms) {
+    communicator().broadcast(std::as_writable_bytes(std::span(rms)), 0);
+    hessian_.emplace(rms);
+  }
+
+  std::string site_;
+  FeatureMap map_;
+  std::optional<Hessian> hessian_;
 };
 
 Recipe without_activations(Recipe recipe) {
@@ -69,7 +88,10 @@ LayerQuantizer::LayerQuantizer(std::shared_ptr<const ModelSource> source, const 
       stream_(make_layer_stream(source_, recipe)) {
   const auto windows = make_windows(text.ids, text.bos_id,
                                     {.context = text.context, .max_windows = text.max_windows});
-  for (const auto& window : windows) hidden_.push_back(stream_->embed(window));
+  const Communicator& processes = communicator();
+  for (size_t i = 0; i < windows.size(); ++i)
+    if (static_cast<int>(i) % processes.size() == processes.rank())
+      hidden_.push_back(stream_->embed(windows[i]));
 }
 
 ModelOptions LayerQuantizer::options(const WeightCodes& codes) const {
@@ -88,16 +110,16 @@ void LayerQuantizer::quantize_group(size_t index, WeightCodes& codes) {
   const std::string site = fmt::format("layers.{}.{}", layer_, group.input);
   const int64_t in_dim = group.weights[0].in_dim;
   const GroupBasis basis = layer_basis(*source_, layer_, recipe, calibration_).groups.at(index);
-  HessianObserver observer(site, basis.online, in_dim);
+  HessianObserver observer(site, basis.online);
   ForwardContext context{.observer = &observer};
   for (const Matrix& hidden : hidden_) {
     if (interrupted()) throw_runtime("gptq: interrupted");
     Matrix x = hidden;
     stream_->run(group.branch, x, context);
   }
+  const Hessian& hessian = observer.of_all_processes(in_dim);
   const WeightSpec& spec = recipe.weights;
-  const GptqFactor factor =
-      spec.quantizer == "gptq" ? factor_hessian(observer.hessian, spec) : GptqFactor{};
+  const GptqFactor factor = spec.quantizer == "gptq" ? factor_hessian(hessian, spec) : GptqFactor{};
   const auto quantize = [&](ConstFloatView values) {
     return spec.quantizer == "gptq" ? gptq(values, factor, spec) : quantize_weight(values, spec);
   };
@@ -109,7 +131,7 @@ void LayerQuantizer::quantize_group(size_t index, WeightCodes& codes) {
     if (spec.rank == 0) codes[weights[i].name].stored = quantize(values.view());
     stacked.push_back(std::move(values));
   }
-  if (spec.rank > 0) split_group(weights, stacked, spec.rank, observer.hessian, quantize, codes);
+  if (spec.rank > 0) split_group(weights, stacked, spec.rank, hessian, quantize, codes);
   stream_->load_group(index, options(codes));
 }
 

@@ -16,6 +16,8 @@ void split_group(const std::vector<LinearWeight>& weights, const std::vector<Mat
                  const std::function<StoredWeightBuffer(ConstFloatView)>& quantize,
                  WeightCodes& codes);
 
+/// The text's windows are shared by all processes, which make the same calls; each has all codes,
+/// with the bits of one process.
 class LayerQuantizer {
  public:
   /// `calibration`: statistics that the recipe needs, as in make_model(); must outlive this. Throws
@@ -39,7 +41,7 @@ class LayerQuantizer {
   Recipe recipe_, weights_only_;  // without quantized activations, K and V
   const Calibration* calibration_;
   std::unique_ptr<LayerStream> stream_;
-  std::vector<Matrix> hidden_;  // of each window
+  std::vector<Matrix> hidden_;  // of each window that this process has
   int64_t layer_ = 0;
 };
 

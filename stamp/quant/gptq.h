@@ -1,6 +1,7 @@
 #pragma once
 // GPTQ: codes of a weight one input channel after another, each taking over the rounding error of
 // those before it (METHODS 4).
+#include <span>
 #include <vector>
 
 #include "stamp/core/tensor.h"
@@ -10,20 +11,29 @@
 namespace stamp {
 
 /// H = sum_t x_t x_t^T over the inputs of a linear, in fp64 (GPTQ's factor 2/N changes nothing: the
-/// damping is relative).
+/// damping is relative). fp32 products of a few hundred tokens are rounded to a grid that makes
+/// their sums exact in fp64: any order of the tokens, over any number of processes, gives the same
+/// bits.
 class Hessian {
  public:
-  explicit Hessian(int64_t dim);
-  /// Adds the rows of x [tokens, dim]: fp32 products of a few hundred tokens, summed in fp64. Runs
-  /// on all threads. Throws std::invalid_argument when the columns do not fit.
+  /// `rms`: about the root mean square of each input channel, as channel_rms() of some of the rows
+  /// that will be added. Entry (i, j) is a multiple of 2^-24 rms_i rms_j, and exact up to 2^29
+  /// rms_i rms_j. Throws std::invalid_argument without channels.
+  explicit Hessian(const std::vector<float>& rms);
+  /// Adds the rows of x [tokens, dim]. Runs on all threads. Throws std::invalid_argument when the
+  /// columns do not fit.
   void add(ConstFloatView x);
-  int64_t dim() const { return dim_; }
+  /// Entry (i, j), j <= i, at i (i + 1) / 2 + j: where several processes add up theirs.
+  std::span<double> sums() { return lower_; }
+  int64_t dim() const { return static_cast<int64_t>(unit_.size()); }
   double at(int64_t i, int64_t j) const;
 
  private:
-  int64_t dim_;
+  std::vector<double> unit_;   // powers of two near rms, of each channel
   std::vector<double> lower_;  // row i holds columns 0 .. i
 };
+/// Root mean square of each column; rows may not be empty.
+std::vector<float> channel_rms(ConstFloatView x);
 
 /// What GPTQ needs of H: H' = R R^T with R upper triangular, H' being H + damping mean(diag H) I in
 /// the order of quantization. (R^-1 is GPTQ's upper Cholesky factor of the inverse.)

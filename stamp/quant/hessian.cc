@@ -13,6 +13,10 @@ namespace stamp {
 namespace {
 
 constexpr int64_t kTokens = 512, kTile = 64;
+/// Adding and subtracting 1.5 2^52 u rounds a double to a multiple of u; u is 2^-20 units.
+constexpr double kRound = 1.5 * (int64_t{1} << (52 - 20));
+/// Channels that are silent in the rows that `rms` was taken of may be heard later.
+constexpr double kSilence = 1.0 / 32;
 constexpr int kRetries = 250;
 
 std::vector<int64_t> quantization_order(const Hessian& hessian, bool act_order) {
@@ -41,9 +45,16 @@ bool factorise(const Hessian& hessian, const GptqFactor& plan, double shift,
 
 }  // namespace
 
-Hessian::Hessian(int64_t dim) : dim_(dim) {
-  if (dim < 1) throw_argument("hessian: expected at least 1 channel, got {}", dim);
-  lower_.resize(static_cast<size_t>(dim * (dim + 1) / 2));
+Hessian::Hessian(const std::vector<float>& rms) {
+  if (rms.empty()) throw_argument("hessian: expected at least 1 channel, got 0");
+  double energy = 0;
+  for (const float channel : rms) energy += double{channel} * channel;
+  const double mean = std::sqrt(energy / static_cast<double>(rms.size()));
+  for (const float channel : rms) {
+    const double level = mean == 0 ? 1 : std::max<double>(channel, mean * kSilence);
+    unit_.push_back(std::exp2(std::floor(std::log2(level))));
+  }
+  lower_.resize(rms.size() * (rms.size() + 1) / 2);
 }
 
 double Hessian::at(int64_t i, int64_t j) const {
@@ -52,24 +63,38 @@ double Hessian::at(int64_t i, int64_t j) const {
 }
 
 void Hessian::add(ConstFloatView x) {
-  if (x.cols != dim_) throw_argument("hessian: expected {} channels, got {}", dim_, x.cols);
-  const int64_t tiles = (dim_ + kTile - 1) / kTile;
-  Matrix transposed(dim_, kTokens);
+  if (x.cols != dim()) throw_argument("hessian: expected {} channels, got {}", dim(), x.cols);
+  const int64_t tiles = (dim() + kTile - 1) / kTile;
+  Matrix transposed(dim(), kTokens);
   for (int64_t first = 0; first < x.rows; first += kTokens) {
     const ConstFloatView rows = x.rows_from(first, std::min(kTokens, x.rows - first));
-    kernels().transpose_f32(rows.data, rows.stride, transposed.data(), kTokens, rows.rows, dim_);
+    kernels().transpose_f32(rows.data, rows.stride, transposed.data(), kTokens, rows.rows, dim());
     parallel_for(tiles, [&](int64_t index) {
       const int64_t top = (tiles - 1 - index) * kTile;  // long rows first
-      const int64_t count = std::min(kTile, dim_ - top);
+      const int64_t count = std::min(kTile, dim() - top);
       Matrix tile(count, top + count);
       kernels().gemm_f32(transposed.row(top), kTokens, rows.data, rows.stride, tile.data(),
                          tile.cols(), count, tile.cols(), rows.rows, 0);
       for (int64_t i = top; i < top + count; ++i) {
         double* sums = lower_.data() + i * (i + 1) / 2;
-        for (int64_t j = 0; j <= i; ++j) sums[j] += tile(i - top, j);
+        const double* const units = unit_.data();
+        const double round = kRound * units[i];
+        for (int64_t j = 0; j <= i; ++j)
+          sums[j] += (tile(i - top, j) + round * units[j]) - round * units[j];
       }
     });
   }
+}
+
+std::vector<float> channel_rms(ConstFloatView x) {
+  std::vector<double> energy(static_cast<size_t>(x.cols));
+  for (int64_t t = 0; t < x.rows; ++t)
+    for (int64_t i = 0; i < x.cols; ++i)
+      energy[static_cast<size_t>(i)] += double{x(t, i)} * x(t, i);
+  std::vector<float> rms;
+  for (const double sum : energy)
+    rms.push_back(static_cast<float>(std::sqrt(sum / static_cast<double>(x.rows))));
+  return rms;
 }
 
 GptqFactor factor_hessian(const Hessian& hessian, const WeightSpec& spec) {

@@ -53,6 +53,15 @@ mpirun -n 3 "$program" quantize "$model" --recipe w4a4kv4-stamp --out several > 
 diff -r -x manifest.json one several ||  # that says by which command
   fail "quantize: three processes wrote other files than one"
 
+# Codes that depend on a text, whose seven windows three processes share.
+"$program" recipe w4a4kv4-stamp | sed '/^  "weights"/,$ s/"rtn"/"gptq"/' > gptq.json
+head -c 32000 "$model/calibration.txt" > calibration.txt
+job=(quantize "$model" --recipe gptq.json --calibration calibration.txt --threads 1)
+"$program" "${job[@]}" --out one-gptq > out.txt 2>&1 || fail "gptq: $(cat out.txt)"
+mpirun -n 3 "$program" "${job[@]}" --out several-gptq > out.txt 2>&1 || fail "gptq: $(cat out.txt)"
+diff -r -x manifest.json one-gptq several-gptq || fail "gptq: three processes wrote other files than one"
+! diff -rq -x manifest.json one one-gptq > /dev/null || fail "gptq: the codes of rounding"
+
 # A process that dies ends the job; what was finished is kept, and the same command goes on.
 mpirun -n 2 "$program" quantize "$model" --recipe w4a4kv4-stamp --out lost > out.txt 2> err.txt &
 job=$!

@@ -2,6 +2,7 @@
 // Threads that stand for processes: what is done together can be tested in one program.
 #include <barrier>
 #include <exception>
+#include <functional>
 #include <thread>
 
 #include "stamp/core/communicator.h"
@@ -33,16 +34,15 @@ class ThreadProcesses {
   }
 
  private:
-  explicit ThreadProcesses(int size) : spans_(static_cast<size_t>(size)), barrier_(size) {}
+  explicit ThreadProcesses(int size) : values_(static_cast<size_t>(size)), barrier_(size) {}
 
   class Process : public Communicator {
    public:
     Process(ThreadProcesses& all, int rank) : all_(all), rank_(rank) {}
     int rank() const override { return rank_; }
-    int size() const override { return static_cast<int>(all_.spans_.size()); }
-    void sum(std::span<float> values) override {
-      reduce(values, [](float a, float b) { return a + b; });
-    }
+    int size() const override { return static_cast<int>(all_.values_.size()); }
+    void sum(std::span<float> values) override { reduce(values, std::plus<>()); }
+    void sum(std::span<double> values) override { reduce(values, std::plus<>()); }
     void maximum(std::span<float> values) override {
       reduce(values, [](float a, float b) { return std::max(a, b); });
     }
@@ -53,14 +53,15 @@ class ThreadProcesses {
     void abort(int) override {}
 
    private:
-    template <class Operation>
-    void reduce(std::span<float> values, Operation&& operation) {
-      all_.spans_[static_cast<size_t>(rank_)] = values;
+    template <class T, class Operation>
+    void reduce(std::span<T> values, Operation&& operation) {
+      all_.values_[static_cast<size_t>(rank_)] = values.data();
       all_.barrier_.arrive_and_wait();
-      std::vector<float> result(all_.spans_[0].begin(), all_.spans_[0].end());
-      for (size_t i = 1; i < all_.spans_.size(); ++i)
+      const auto values_of = [&](size_t rank) { return static_cast<const T*>(all_.values_[rank]); };
+      std::vector<T> result(values_of(0), values_of(0) + values.size());
+      for (size_t i = 1; i < all_.values_.size(); ++i)
         for (size_t j = 0; j < result.size(); ++j)
-          result[j] = operation(result[j], all_.spans_[i][j]);
+          result[j] = operation(result[j], values_of(i)[j]);
       all_.barrier_.arrive_and_wait();
       std::copy(result.begin(), result.end(), values.begin());
     }
@@ -69,7 +70,7 @@ class ThreadProcesses {
     int rank_;
   };
 
-  std::vector<std::span<float>> spans_;
+  std::vector<const void*> values_;  // of each process, while they are reduced
   std::barrier<> barrier_;
 };
 

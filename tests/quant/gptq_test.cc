@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -26,7 +27,7 @@ Matrix inputs(int64_t tokens, int64_t channels, uint64_t seed) {
 }
 
 Hessian hessian_of(const Matrix& x) {
-  Hessian hessian(x.cols());
+  Hessian hessian(channel_rms(x.view()));
   hessian.add(x.view());
   return hessian;
 }
@@ -149,7 +150,7 @@ std::vector<WeightSpec> specs() {
 
 TEST(HessianSum, IsTheGramMatrixOfAllTokens) {
   const Matrix a = inputs(700, 70, 1), b = inputs(3, 70, 2);
-  Hessian hessian(70);
+  Hessian hessian(channel_rms(b.view()));
   hessian.add(a.view());
   hessian.add(b.view());
   for (int64_t i = 0; i < 70; ++i)
@@ -163,6 +164,28 @@ TEST(HessianSum, IsTheGramMatrixOfAllTokens) {
       ASSERT_NEAR(hessian.at(i, j), want, 1e-5 * scale);
     }
   EXPECT_THROW(hessian.add(inputs(3, 69, 1).view()), std::invalid_argument);
+}
+
+// Several processes add theirs up in some order.
+TEST(HessianSum, IsTheSameInAnyOrder) {
+  std::vector<Matrix> windows;
+  for (uint64_t seed = 1; seed < 8; ++seed) {
+    windows.push_back(inputs(600, 70, seed));
+    for (int64_t t = 0; t < 600; ++t) {
+      windows.back()(t, 4) *= seed > 3 ? 30 : 0;     // silent at first
+      windows.back()(t, 9) *= seed % 3 ? 1e-6f : 1;  // too small to be added exactly as it is
+    }
+    windows.back()(0, 20) = 3e4f;
+  }
+  const std::vector<float> rms = channel_rms(windows[0].view());
+  Hessian one(rms), odd(rms), even(rms);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    one.add(windows[i].view());
+    (i % 2 ? odd : even).add(windows[i].view());
+  }
+  for (size_t i = 0; i < odd.sums().size(); ++i) odd.sums()[i] += even.sums()[i];
+  EXPECT_EQ(std::memcmp(one.sums().data(), odd.sums().data(), one.sums().size_bytes()), 0);
+  EXPECT_THROW(Hessian({}), std::invalid_argument);
 }
 
 TEST(Gptq, IsTheTextbookAlgorithm) {

@@ -77,7 +77,7 @@ TEST(TruncatedSvd, RanksThatDoNotExist) {
 
 TEST(OutputEnergy, IsTheSquaredOutput) {
   const Matrix x = random_matrix(50, 12, 1), error = random_matrix(7, 12, 2);
-  Hessian hessian(12);
+  Hessian hessian(channel_rms(x.view()));
   hessian.add(x.view());
   double want = 0;
   for (int64_t t = 0; t < 50; ++t)
@@ -93,8 +93,9 @@ TEST(SplitLowRank, BeatsCodesAloneAndImprovesOnTheFirstRound) {
   const Matrix spikes = product(random_matrix(40, 2, 3), random_matrix(2, 32, 4));
   Matrix weight = random_matrix(40, 32, 5);
   for (int64_t i = 0; i < weight.size(); ++i) weight.data()[i] += 4 * spikes.data()[i];
-  Hessian hessian(32);
-  hessian.add(random_matrix(200, 32, 6).view());
+  const Matrix inputs = random_matrix(200, 32, 6);
+  Hessian hessian(channel_rms(inputs.view()));
+  hessian.add(inputs.view());
   const WeightSpec spec{.bits = 4};
   const auto rounded = [&](ConstFloatView x) { return quantize_weight(x, spec); };
   const BranchAndCodes split = split_low_rank(weight.view(), 4, hessian, rounded);
