@@ -7,6 +7,7 @@
 #include "stamp/pipelines/compare_presets.h"
 #include "stamp/pipelines/image_compare.h"
 #include "stamp/pipelines/options/compare.h"
+#include "stamp/pipelines/options/image.h"
 
 namespace stamp::cli {
 namespace {
@@ -14,8 +15,7 @@ namespace {
 struct Flags {
   CompareOptions options;
   ImageFlags image;
-  int64_t teacher_prompts = 4;
-  std::filesystem::path clip;
+  ImageCompareOptions comparison;  // of images
   std::string preset;
   std::vector<std::string> bits;
   std::vector<int> weights = {16}, activations = {4}, kv = {16};
@@ -60,13 +60,12 @@ void apply_preset(const CLI::App& app, Flags& flags) {
 constexpr int64_t kReportPictures = 4;
 
 void run_images(CLI::App& app, Flags& flags) {
-  ImageCompareOptions options{.image = flags.image.options,
-                              .recipes = flags.options.recipes,
-                              .grid = {.high_tokens = flags.options.high_tokens},
-                              .cache = flags.options.cache,
-                              .calibration_prompts = flags.image.calibration_prompts,
-                              .teacher_prompts = flags.teacher_prompts,
-                              .clip = flags.clip};
+  ImageCompareOptions& options = flags.comparison;
+  options.image = flags.image.options;
+  options.recipes = flags.options.recipes;
+  options.grid.high_tokens = flags.options.high_tokens;
+  options.cache = flags.options.cache;
+  options.calibration_prompts = flags.image.calibration_prompts;
   const auto given = [&](const std::string& name) { return app.count(flag_name(name)) > 0; };
   if (given("feature")) options.grid.features = flags.options.features;
   if (given("weights")) options.grid.weights = flags.weights;
@@ -84,7 +83,7 @@ void run(CLI::App& app, Flags& flags) {
     finish_image_flags(flags.image);
     return run_images(app, flags);
   }
-  if (!flags.clip.empty()) throw_argument("compare: --clip DIR is for image pipelines");
+  if (!flags.comparison.clip.empty()) throw_argument("compare: --clip DIR is for image pipelines");
   if (flags.preset == "ablations") return run_ablation_preset(app, flags);
   apply_preset(app, flags);
   CompareOptions& options = flags.options;
@@ -122,16 +121,8 @@ void add_compare(CLI::App& app, int& exit_code) {
   add_result_flags(app, flags->result, "write a self-contained HTML report");
   auto* image = app.add_option_group("image pipelines");
   add_image_flags(*image, flags->image);
-  image
-      ->add_option("--teacher-prompts", flags->teacher_prompts,
-                   "prompts also measured step by step on the reference's latents")
-      ->capture_default_str();
-  image
-      ->add_option(
-          "--clip", flags->clip,
-          "CLIP directory: also CLIP score and CLIP-IQA, of the unquantized model's images, "
-          "too")
-      ->check(CLI::ExistingDirectory);
+  visit_scoring_options(flags->comparison, FlagVisitor(*image));
+  image->get_option("--clip")->check(CLI::ExistingDirectory);
   add_compute(*image, "--compute", flags->image.options.compute,
               "what unquantized products of image models are computed in");
   app.callback([&app, flags, &exit_code] {

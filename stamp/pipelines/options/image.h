@@ -30,6 +30,14 @@ void visit_options(ImageOptions& o, Visitor&& visit) {
   visit("recipe", o.recipe, "preset or JSON file; default: bf16, nothing quantized");
   visit("preview", o.preview, "steps from one preview to the next; 0: none");
 }
+/// Those of how images are compared that the command line does not share with text.
+template <class Visitor>
+void visit_scoring_options(ImageCompareOptions& o, Visitor&& visit) {
+  visit("teacher_prompts", o.teacher_prompts,
+        "prompts also measured step by step on the reference's latents");
+  visit("clip", o.clip,
+        "CLIP directory: also CLIP score and CLIP-IQA, of the unquantized model's images, too");
+}
 template <class Visitor>
 void visit_options(ImageCompareOptions& o, Visitor&& visit) {
   visit_drawing_options(o.image, visit);
@@ -43,10 +51,7 @@ void visit_options(ImageCompareOptions& o, Visitor&& visit) {
   visit("pictures", o.pictures, "prompts whose pictures the report shows");
   visit("calibration_prompts", o.calibration_prompts,
         "prompts to calibrate recipes with, other ones than are drawn");
-  visit("teacher_prompts", o.teacher_prompts,
-        "prompts also measured step by step on the reference's latents");
-  visit("clip", o.clip,
-        "CLIP directory: also CLIP score and CLIP-IQA, of the unquantized model's images, too");
+  visit_scoring_options(o, visit);
 }
 
 }  // namespace stamp
