@@ -24,18 +24,89 @@ def json_seeds():
     write("json", "depth.json", b"[" * 60 + b"]" * 60)
 
 
-def safetensors_seeds():
-    def file(header, size):
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        return struct.pack("<Q", len(text)) + text + bytes(size)
+def safetensors(tensors, metadata=None):
+    """tensors: name -> (dtype, shape, bytes)"""
+    header, contents = {"__metadata__": metadata} if metadata else {}, b""
+    for name, (dtype, shape, content) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(contents), len(contents) + len(content)]}
+        contents += content
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + contents
 
-    tensor = lambda dtype, shape, begin, end: {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+def safetensors_seeds():
+    zeros = lambda dtype, shape, size: (dtype, shape, bytes(size))
     write("safetensors", "two.safetensors",
-          file({"__metadata__": {"format": "pt"}, "w": tensor("F32", [2, 3], 0, 24), "b": tensor("BF16", [3], 24, 30)}, 30))
+          safetensors({"w": zeros("F32", [2, 3], 24), "b": zeros("BF16", [3], 6)}, {"format": "pt"}))
     write("safetensors", "odd.safetensors",
-          file({"scalar": tensor("I64", [], 0, 8), "empty": tensor("U8", [0, 7], 8, 8), "q": tensor("I8", [3], 8, 11)}, 11))
-    write("safetensors", "none.safetensors", file({}, 0))
+          safetensors({"scalar": zeros("I64", [], 8), "empty": zeros("U8", [0, 7], 0), "q": zeros("I8", [3], 3)}))
+    write("safetensors", "none.safetensors", safetensors({}))
+
+
+def packed_linears_seeds():
+    def linear(name, config, parts):
+        tensors = {f"l.{part}": content for part, content in parts.items()}
+        write("packed_linears", name, safetensors(tensors, {"config": json.dumps(config)}))
+
+    words = lambda *shape: ("I32", list(shape), bytes(range(4)) * (shape[0] * shape[1]))
+    f16 = lambda *shape: ("F16", list(shape), struct.pack("<e", 0.5) * (shape[0] * shape[1]))
+    gptq = {"quant_method": "gptq", "bits": 4, "group_size": 16, "checkpoint_format": "gptq"}
+    linear("gptq.safetensors", gptq, {"qweight": words(4, 8), "qzeros": words(2, 1), "scales": f16(2, 8)})
+    order = {"qweight": words(2, 4), "qzeros": words(1, 1), "scales": f16(1, 4), "g_idx": ("I32", [8], bytes(32))}
+    linear("gptq_8_bits.safetensors", {**gptq, "bits": 8, "checkpoint_format": "gptq_v2"}, order)
+    linear("awq.safetensors", {"quant_method": "awq", "bits": 4, "group_size": 4, "version": "gemm"},
+           {"qweight": words(8, 1), "qzeros": words(2, 1), "scales": f16(2, 8)})
+    scheme = {"weights": {"num_bits": 4, "type": "int", "group_size": 32}}
+    linear("compressed.safetensors",
+           {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {"g": scheme}},
+           {"weight_packed": words(2, 4), "weight_scale": f16(2, 1), "weight_zero_point": words(1, 1),
+            "weight_shape": ("I64", [2], struct.pack("<2q", 2, 32))})
+
+
+def floats(*shape):
+    count = 1
+    for size in shape:
+        count *= size
+    return "F32", list(shape), struct.pack("<f", 0.5) * count
+
+
+def calibration_seeds():
+    write("calibration", "site.safetensors",
+          safetensors({"layers.0.k.range2": floats(3), "layers.0.k.mean": floats(2), "o_in.scale": floats(2),
+                       "o_in.left": floats(2, 2), "o_in.right": floats(1, 1), "o_in.clip": floats(2),
+                       "v.covariance": floats(4), "v.skip_tokens": ("I32", [1], struct.pack("<i", 2))}))
+
+
+def text_encoder_seeds():
+    def encoder(name, config, shapes):
+        config = json.dumps(config, separators=(",", ":")).encode()
+        write("text_encoder", name, config + b"\0" + safetensors({key: floats(*shape) for key, shape in shapes.items()}))
+
+    block, attention, dense = "encoder.block.0.layer.", "0.SelfAttention.", "1.DenseReluDense."
+    encoder("t5", {"architectures": ["T5EncoderModel"], "vocab_size": 2, "d_model": 2, "num_heads": 1, "d_kv": 2, "d_ff": 2,
+                   "num_layers": 1, "relative_attention_num_buckets": 4, "relative_attention_max_distance": 8,
+                   "feed_forward_proj": "gated-gelu"},
+            {"shared.weight": (2, 2), "encoder.final_layer_norm.weight": (2,),
+             block + attention + "relative_attention_bias.weight": (4, 1),
+             **{f"{block}{attention}{part}.weight": (2, 2) for part in "qkvo"},
+             **{f"{block}{dense}{part}.weight": (2, 2) for part in ("wi_0", "wi_1", "wo")},
+             block + "0.layer_norm.weight": (2,), block + "1.layer_norm.weight": (2,)})
+    layer, norms = "layers.0.", ("input", "post_attention", "pre_feedforward", "post_feedforward")
+    encoder("gemma2", {"architectures": ["Gemma2Model"], "vocab_size": 2, "hidden_size": 2, "intermediate_size": 2,
+                       "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 2,
+                       "sliding_window": 2, "attn_logit_softcapping": 2.0},
+            {"embed_tokens.weight": (2, 2), "norm.weight": (2,),
+             **{f"{layer}{norm}_layernorm.weight": (2,) for norm in norms},
+             **{f"{layer}self_attn.{part}_proj.weight": (2, 2) for part in "kv"},
+             layer + "self_attn.q_proj.weight": (4, 2), layer + "self_attn.o_proj.weight": (2, 4),
+             **{f"{layer}mlp.{part}_proj.weight": (2, 2) for part in ("gate", "up", "down")}})
+
+
+def clip_vocabulary_seeds():
+    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1, "l": 2, "o</w>": 3, "lo</w>": 4, "h": 5, "he": 6, "e": 7}
+    merges = "#version: 0.2\nl o</w>\nh e\r\n"
+    write("clip_vocabulary", "small", json.dumps(vocabulary).encode() + b"\0" + merges.encode())
 
 
 def config_seeds():
@@ -273,8 +344,9 @@ def task_seeds():
 
 
 def main():
-    for make in (json_seeds, safetensors_seeds, config_seeds, recipe_seeds, tokenizer_seeds, sentencepiece_seeds,
-                 chat_template_seeds, gguf_seeds, image_seeds, request_seeds, task_seeds):
+    for make in (json_seeds, safetensors_seeds, packed_linears_seeds, calibration_seeds, text_encoder_seeds, config_seeds,
+                 recipe_seeds, tokenizer_seeds, clip_vocabulary_seeds, sentencepiece_seeds, chat_template_seeds, gguf_seeds,
+                 image_seeds, request_seeds, task_seeds):
         make()
 
 
