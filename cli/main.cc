@@ -36,7 +36,7 @@ constexpr std::array kCommands = {
             stamp::cli::add_image},
     Command{"quantize", "store a model's weights in the codes of a recipe",
             stamp::cli::add_quantize, true},
-    Command{"bench", "time the prefill of a model", stamp::cli::add_bench},
+    Command{"bench", "time the prefill and the decoding of a model", stamp::cli::add_bench, true},
     Command{"sensitivity", "what quantizing each tensor alone does to a model",
             stamp::cli::add_sensitivity, true},
     Command{"tune", "search for the recipe that loses least at a given width",

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "stamp/core/phase_timer.h"
+
 namespace stamp {
 
 /// All calls but rank() and size() wait for the other processes and come from one thread at a time.
@@ -31,6 +33,12 @@ class Communicator {
   virtual std::vector<std::byte> receive(int from) = 0;
   /// Ends all processes.
   virtual void abort(int exit_code) = 0;
+  /// From now on the time of these calls, made by the thread that drives a pass, is that pass's
+  /// Phase::kExchange; null: nobody's.
+  void book_on(PhaseTimes* phases) { phases_ = phases; }
+
+ protected:
+  PhaseTimes* phases_ = nullptr;
 };
 
 /// How many processes mpirun started as this job (Open MPI's OMPI_COMM_WORLD_SIZE); 1: none.

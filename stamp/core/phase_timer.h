@@ -7,9 +7,10 @@
 
 namespace stamp {
 
-enum class Phase { kOther, kTransform, kQuantize, kGemm, kAttention, kNorm };
-inline constexpr std::array<std::string_view, 6> kPhaseNames = {"other", "transform", "quantize",
-                                                                "gemm",  "attention", "norm"};
+/// kExchange: with other processes, waiting for them included.
+enum class Phase { kOther, kTransform, kQuantize, kGemm, kAttention, kNorm, kExchange };
+inline constexpr std::array<std::string_view, 7> kPhaseNames = {
+    "other", "transform", "quantize", "gemm", "attention", "norm", "exchange"};
 
 /// Seconds of each phase, measured on the thread that drives the pass. Exclusive: a scope inside
 /// another takes its time away from it, so that the sum is the time spent in scopes.

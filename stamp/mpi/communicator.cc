@@ -35,11 +35,13 @@ class MpiCommunicator : public Communicator {
   void maximum(std::span<float> values) override { reduce(values, MPI_FLOAT, MPI_MAX); }
 
   void broadcast(std::span<std::byte> bytes, int root) override {
+    const PhaseScope scope(phases_, Phase::kExchange);
     for (size_t first = 0; first < bytes.size(); first += kPart)
       MPI_Bcast(bytes.data() + first, part(bytes.size() - first), MPI_BYTE, root, MPI_COMM_WORLD);
   }
 
   std::vector<std::string> gather(const std::string& own) override {
+    const PhaseScope scope(phases_, Phase::kExchange);
     std::vector<uint64_t> sizes(static_cast<size_t>(size_));
     const uint64_t size = own.size();
     MPI_Allgather(&size, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, MPI_COMM_WORLD);
@@ -53,6 +55,7 @@ class MpiCommunicator : public Communicator {
   }
 
   void send(std::span<const std::byte> bytes, int to) override {
+    const PhaseScope scope(phases_, Phase::kExchange);
     sent_.remove_if([](Message& message) {
       int done = 0;
       MPI_Test(&message.request, &done, MPI_STATUS_IGNORE);
@@ -66,6 +69,7 @@ class MpiCommunicator : public Communicator {
   }
 
   std::vector<std::byte> receive(int from) override {
+    const PhaseScope scope(phases_, Phase::kExchange);
     MPI_Status status;
     int count = 0;
     MPI_Probe(from, kTag, MPI_COMM_WORLD, &status);
@@ -87,6 +91,7 @@ class MpiCommunicator : public Communicator {
 
   template <class T>
   void reduce(std::span<T> values, MPI_Datatype type, MPI_Op operation) {
+    const PhaseScope scope(phases_, Phase::kExchange);
     for (size_t first = 0; first < values.size(); first += kPart)
       MPI_Allreduce(MPI_IN_PLACE, values.data() + first, part(values.size() - first), type,
                     operation, MPI_COMM_WORLD);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
@@ -23,6 +24,9 @@ void check_options(const BenchOptions& o) {
                    o.prefill, o.decode, o.depth);
   if (o.prefill == 0 && o.decode == 0 && !o.linear)
     throw_argument("bench: nothing to measure; give tokens to prefill or to decode");
+  if (o.linear && communicator().size() > 1)
+    throw_argument("bench: a single linear is measured in one process, not in {}",
+                   communicator().size());
 }
 
 /// Stored weights serve several recipes; plain ones are converted by each.
@@ -38,7 +42,9 @@ bool same_weights(const Recipe& a, const Recipe& b) {
 std::vector<BenchRunner> make_runners(const BenchOptions& options) {
   std::vector<BenchRunner> runners;
   std::shared_ptr<const ModelSource> source;
-  for (const Recipe& recipe : options.recipes) {
+  for (Recipe recipe : options.recipes) {
+    if (!options.shape.empty() && options.split == ModelSplit::kTensor)
+      recipe.rotation_parts = communicator().size();
     const bool shared =
         source && (!options.model.empty() || same_weights(recipe, options.recipes.front()));
     if (!shared) source = open_bench_source(options, recipe);
@@ -69,7 +75,7 @@ void measure_model(const BenchOptions& options, BenchResult& result) {
       result.read_bandwidth.push_back(bandwidth->measure());
     }
     progress.advance(1);
-    result.partial = interrupted();
+    result.partial = job_interrupted();
   }
   for (const BenchRunner& runner : runners) result.sides.push_back(runner.side());
 }

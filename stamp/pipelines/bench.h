@@ -21,17 +21,20 @@ struct BenchOptions {
   int runs = 3;                 // timed, after one that is not
   Compute compute = Compute::kF32;
   Execution execution = Execution::kInteger;
+  ModelSplit split = ModelSplit::kTensor;  // what each of several processes has
+  int link_bits = 32;                      // see ModelOptions
 };
 
 /// What one recipe did.
 struct BenchSide {
   Recipe recipe;
   bool simulated = false;
-  double load_seconds = 0;                    // weights from files into memory, packed
-  std::vector<double> prefill_seconds;        // one per run
-  std::vector<double> decode_seconds;         // one per token of all runs
-  PhaseTimes prefill_phases, decode_phases;   // sums over these
-  double prefill_operations = 0;              // of the linears in one pass, a multiply and an add
+  double load_seconds = 0;                   // weights from files into memory, packed
+  std::vector<double> prefill_seconds;       // one per run
+  std::vector<double> decode_seconds;        // one per token of all runs
+  PhaseTimes prefill_phases, decode_phases;  // sums over these
+  double prefill_operations = 0;  // of the linears in one pass, a multiply and an add; as the bytes
+                                  // below a process's part
   int64_t weight_bytes = 0, cache_bytes = 0;  // that one token of decoding reads
 };
 
@@ -54,10 +57,11 @@ struct BenchResult {
   bool partial = false;
 };
 
-/// Recipes run in turns, in reversed order every other time. Behind an empty cache decoding starts
-/// at the first token; otherwise the cache is filled with copies of a few computed blocks, which
-/// attention reads like any others. Throws std::invalid_argument for options that do not fit, and
-/// as make_model().
+/// Of one model that all processes share where there are several: a pass ends when every process
+/// has heard of the next token. Each process has a result of its own, of equal seconds. Recipes run
+/// in turns, in reversed order every other time. Behind an empty cache decoding starts at the first
+/// token; otherwise the cache is filled with copies of a few computed blocks, which attention reads
+/// like any others. Throws std::invalid_argument for options that do not fit, and as make_model().
 BenchResult bench(const BenchOptions& options);
 /// The linears of BenchOptions::linear for one recipe, whose activations are encoded beforehand.
 std::vector<LinearTimes> bench_linears(const Recipe& recipe, int runs);

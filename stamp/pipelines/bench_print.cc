@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/version.h"
 #include "stamp/pipelines/bench.h"
 #include "stamp/pipelines/evaluate_print.h"
@@ -97,17 +99,28 @@ Json side_to_json(const BenchSide& side, const BenchOptions& options, double ban
 }
 
 std::string describe_phases(const PhaseTimes& times) {
-  std::string text = "  time:";
+  std::vector<std::string> shares;
   for (size_t i = 0; i < kPhaseNames.size(); ++i)
-    text += fmt::format(" {} {:.1f} %{}", kPhaseNames[i],
-                        100 * times.seconds(static_cast<Phase>(i)) / times.total(),
-                        i + 1 < kPhaseNames.size() ? "," : "\n");
-  return text;
+    if (const double seconds = times.seconds(static_cast<Phase>(i)); seconds > 0)
+      shares.push_back(fmt::format("{} {:.1f} %", kPhaseNames[i], 100 * seconds / times.total()));
+  return fmt::format("  time: {}\n", fmt::join(shares, ", "));
 }
 
 /// " = 78.0 % of the peak", nothing where the peak is not to be believed.
 std::string share_of_peak(double gops, const DotPeak& peak) {
   return peak.credible() ? fmt::format(" = {:.1f} % of the peak", 100 * gops / peak.gops) : "";
+}
+
+std::string model_name(const BenchOptions& options) {
+  return options.model.empty() ? options.shape : options.model.string();
+}
+
+/// Nothing in a process that is alone.
+std::string describe_processes(const BenchOptions& options) {
+  if (communicator().size() == 1) return "";
+  return fmt::format(", {} of {} processes",
+                     options.split == ModelSplit::kTensor ? "tensor split" : "pipeline",
+                     communicator().size());
 }
 
 std::string describe_load(const BenchSide& side) {
@@ -176,7 +189,8 @@ Json to_json(const BenchResult& result, const BenchOptions& options) {
                        {"share_of_peak", to_json(share_of_peaks(linear))},
                        {"gops", to_json(rates_of(linear.seconds, linear.operations() * 1e-9))}});
   return {{"kind", "bench"},
-          {"model", options.model.empty() ? options.shape : options.model.string()},
+          {"model", model_name(options)},
+          {"processes", communicator().size()},
           {"compute", compute_name(options.compute)},
           {"sides", sides},
           {"linears", linears},
@@ -197,10 +211,9 @@ std::string to_text(const BenchResult& result, const BenchOptions& options) {
   const double bandwidth = best_read_rate(result);
   std::string text;
   for (const BenchSide& side : result.sides) {
-    text += fmt::format("{}, recipe {}{}, output head of {} bits\n",
-                        options.model.empty() ? options.shape : options.model.string(),
+    text += fmt::format("{}, recipe {}{}, output head of {} bits{}\n", model_name(options),
                         side.recipe.name, side.simulated ? " (simulated)" : "",
-                        side.recipe.lm_head.bits);
+                        side.recipe.lm_head.bits, describe_processes(options));
     text += describe_load(side);
     if (!side.prefill_seconds.empty()) text += describe_prefill(side, options, result.peak);
     if (!side.decode_seconds.empty()) text += describe_decode(side, options, bandwidth);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/rng.h"
 #include "stamp/io/temporary_directory.h"
@@ -72,7 +73,9 @@ BenchRunner::BenchRunner(const BenchOptions& options, const Recipe& recipe,
                    [&] {
                      return make_model(source, {.recipe = recipe,
                                                 .calibration = &source->stored_calibration(),
-                                                .execution = options.execution});
+                                                .execution = options.execution,
+                                                .split = options.split,
+                                                .link_bits = options.link_bits});
                    })),
       logits_(1, model_->config().vocab_size),
       prefill_cache_(model_->make_cache(std::max<int64_t>(options.prefill, 1))),
@@ -81,7 +84,8 @@ BenchRunner::BenchRunner(const BenchOptions& options, const Recipe& recipe,
   side_.recipe = recipe;
   side_.simulated = model_->simulated();
   side_.weight_bytes = model_->weight_bytes();
-  side_.prefill_operations = linear_operations(model_->config(), options.prefill);
+  side_.prefill_operations =
+      linear_operations(model_->config(), options.prefill) / communicator().size();
   if (options.decode > 0 && options.depth > 0) fill_cache();
 }
 
@@ -94,12 +98,22 @@ void BenchRunner::fill_cache() {
 
 double BenchRunner::pass(std::span<const int32_t> ids, KvCache& cache) {
   const auto start = std::chrono::steady_clock::now();
+  communicator().book_on(context_.phases);
   {
     const PhaseScope other(context_.phases, Phase::kOther);
     const Matrix hidden = model_->forward(ids, cache, context_);
-    model_->logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits_.view(), context_);
+    if (model_->has_output())
+      model_->logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits_.view(), context_);
+    if (model_->split() != ModelSplit::kNone) tell_next_token();
   }
+  communicator().book_on(nullptr);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// As if it had been drawn: from the process with the output to those that wait for it.
+void BenchRunner::tell_next_token() {
+  int32_t token = 0;
+  communicator().broadcast(std::as_writable_bytes(std::span(&token, 1)), model_->output_process());
 }
 
 void BenchRunner::prefill(bool keep) {

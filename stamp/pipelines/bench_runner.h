@@ -24,6 +24,7 @@ class BenchRunner {
 
  private:
   void fill_cache();
+  void tell_next_token();
   double pass(std::span<const int32_t> ids, KvCache& cache);
 
   const BenchOptions& options_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "stamp/core/communicator.h"
 #include "stamp/core/error.h"
 #include "stamp/core/process.h"
 #include "stamp/core/progress.h"
@@ -83,6 +84,9 @@ ImageBenchResult bench_image_step(const ImageBenchOptions& options) {
   if (options.recipes.empty() || options.recipes.size() > 2)
     throw_argument("bench: expected one or two recipes, got {}", options.recipes.size());
   if (options.runs < 1) throw_argument("bench: expected at least one run, got {}", options.runs);
+  if (communicator().size() > 1)
+    throw_argument("bench: an image step is measured in one process, not in {}",
+                   communicator().size());
   const ImageShape& shape = shape_of(options.shape);
   const int64_t side = shape.sample_size / shape.patch;
   const TemporaryDirectory directory;
@@ -113,8 +117,8 @@ std::string to_text(const ImageBenchResult& result, const ImageBenchOptions& opt
                         static_cast<double>(side.weight_bytes) / (int64_t{1} << 30));
     const double total = std::max(side.phases.total(), 1e-9);
     for (size_t i = 0; i < kPhaseNames.size(); ++i)
-      text += fmt::format("  {:9} {:5.1f} %\n", kPhaseNames[i],
-                          100 * side.phases.seconds(static_cast<Phase>(i)) / total);
+      if (const double seconds = side.phases.seconds(static_cast<Phase>(i)); seconds > 0)
+        text += fmt::format("  {:9} {:5.1f} %\n", kPhaseNames[i], 100 * seconds / total);
   }
   if (result.sides.size() == 2)
     text += fmt::format("{:.2f} times as fast\n", median(result.sides[1].step_seconds) /

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "stamp/core/error.h"
+#include "stamp/text/unicode.h"
 
 namespace stamp {
 namespace {
@@ -30,6 +31,7 @@ bool is_present(const std::filesystem::path& path) {
 /// The lines of a merges.txt, "left right" each.
 Json read_merges(const std::filesystem::path& path) {
   const std::string text = read_text(path, kMaxMergesBytes);
+  if (replace_invalid_utf8(text) != text) throw_runtime("{}: invalid UTF-8", path.string());
   Json merges = Json::array();
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());

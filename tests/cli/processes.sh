@@ -61,6 +61,7 @@ job=(quantize "$model" --recipe gptq.json --calibration calibration.txt --thread
 mpirun -n 3 "$program" "${job[@]}" --out several-gptq > out.txt 2>&1 || fail "gptq: $(cat out.txt)"
 diff -r -x manifest.json one-gptq several-gptq || fail "gptq: three processes wrote other files than one"
 ! diff -rq -x manifest.json one one-gptq > /dev/null || fail "gptq: the codes of rounding"
+same 2 eval "$model" --text "$text" --recipe gptq.json --calibration calibration.txt --windows 2 --context 128
 
 # A process that dies ends the job; what was finished is kept, and the same command goes on.
 mpirun -n 2 "$program" quantize "$model" --recipe w4a4kv4-stamp --out lost > out.txt 2> err.txt &
@@ -112,6 +113,17 @@ for split in tensor pipeline; do
   mpirun -n 2 "$program" "${story[@]}" --split $split > several.txt 2> err.txt || fail "generate --split $split: $(cat err.txt)"
   cmp -s one.txt several.txt || fail "generate --split $split wrote '$(cat several.txt)', expected '$(cat one.txt)'"
 done
+# A benchmark of it: seconds of the first process, whatever they are.
+for split in "tensor --recipe w4a4kv4-stamp" "pipeline --link-bits 8"; do
+  # shellcheck disable=SC2086  # several words
+  mpirun -n 2 "$program" bench --shape tiny --prefill 64 --decode 2 --runs 1 --threads 1 --split $split > out.txt 2> err.txt ||
+    fail "bench --split $split: $(cat err.txt)"
+  [[ $(grep -c "of 2 processes" out.txt) == 1 ]] && grep -q "exchange [0-9.]* %" out.txt ||
+    fail "bench --split $split: $(cat out.txt)"
+done
+code=0
+mpirun -n 2 "$program" bench --linear > out.txt 2> err.txt || code=$?
+[[ $code == 2 ]] && grep -q "in one process, not in 2" err.txt || fail "bench --linear: $code, $(cat err.txt)"
 code=0
 mpirun -n 4 "$program" generate "$model" --prompt a > out.txt 2> err.txt || code=$?
 [[ $code == 2 ]] && grep -q "4 processes cannot share 6 heads" err.txt || fail "4 processes: $code, $(cat err.txt)"

@@ -46,8 +46,8 @@ TEST_F(ServerTest, StreamsTheSameText) {
       finish = event["choices"][0]["finish_reason"];
     EXPECT_EQ(event["usage"], nullptr);
   }
-  EXPECT_EQ(text, whole["choices"][0]["text"]);
-  EXPECT_EQ(finish, whole["choices"][0]["finish_reason"]);
+  EXPECT_EQ(text, whole["choices"][0]["text"].get<std::string>());
+  EXPECT_EQ(finish, whole["choices"][0]["finish_reason"].get<std::string>());
   const Json last = Json::parse(events[events.size() - 2]);
   EXPECT_EQ(last["choices"], Json::array());
   EXPECT_EQ(last["usage"]["total_tokens"], whole["usage"]["total_tokens"]);
@@ -77,7 +77,7 @@ TEST_F(ServerTest, Chats) {
     text += delta.value("content", "");
   }
   EXPECT_EQ(role, "assistant");
-  EXPECT_EQ(text, message["content"]);
+  EXPECT_EQ(text, message["content"].get<std::string>());
 }
 
 TEST_F(ServerTest, StopStringsCutTheText) {

@@ -114,6 +114,8 @@ TEST_F(ClipVocabulary, NamesWhatIsMissing) {
   EXPECT_HAS(error(), "'q</w>' is not in the vocabulary");
   write(vocabulary(), "a b c\n");
   EXPECT_HAS(error(), "merge \"a b c\" is neither");
+  write(vocabulary(), "\xff\xff a b\n");
+  EXPECT_HAS(error(), "merges.txt: invalid UTF-8");
   write(vocabulary(), "a q\n");
   EXPECT_HAS(error(), "'aq' is not in the vocabulary");
   write(Json::array({1}), kMerges);

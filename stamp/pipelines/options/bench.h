@@ -24,6 +24,7 @@ void visit_options(BenchOptions& o, Visitor&& visit) {
         "arithmetic where nothing is quantized: fp32 or bf16");
   visit("execution", execution_values(o.execution),
         "quantized products on integers where the recipe allows, or simulated in fp32");
+  visit_split_options(o, visit);
 }
 
 }  // namespace stamp

@@ -14,11 +14,7 @@ void visit_options(TextModelOptions& o, Visitor&& visit) {
   visit("execution", execution_values(o.execution),
         "quantized products on integers where the recipe allows, or simulated in fp32");
   visit("compute", compute_values(o.compute), "arithmetic: fp32 or bf16");
-  visit(
-      "split",
-      named_values(o.split, {{"tensor", ModelSplit::kTensor}, {"pipeline", ModelSplit::kPipeline}}),
-      "what each process of mpirun has: a part of the heads and channels, or of the layers");
-  visit("link_bits", o.link_bits, kLinkBitsHelp);
+  visit_split_options(o, visit);
 }
 template <>
 inline TextModelOptions default_options() {
