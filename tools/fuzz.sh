@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 # Limits: 60 s for one input (under sanitizers, on a busy machine), 512 MB in one allocation.
 limits=(-timeout=60 -report_slow_units=10 -malloc_limit_mb=512 -rss_limit_mb=3000)
 # Twice the inputs per second; a finding run again without them is told with the stacks of its allocations.
-export OMP_NUM_THREADS=1  # an input is too little work to share
 export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=4:detect_stack_use_after_return=0
+export OMP_NUM_THREADS=1  # an input is too little work to share
+[[ -n ${TMPDIR:-} || ! -w /dev/shm ]] || export TMPDIR=/dev/shm  # inputs of readers that take files
 
 fuzz() {  # TARGET MAX_BYTES FOLDER...
   local target=$1 max_bytes=$2 log=$build/fuzz_$1.log

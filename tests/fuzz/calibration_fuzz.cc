@@ -5,7 +5,7 @@
 
 #include "stamp/models/calibration_file.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/input_folder.h"
+#include "tests/fuzz/input_files.h"
 
 namespace {
 
@@ -24,8 +24,7 @@ void use(const Calibration& calibration) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const fuzz::InputFolder folder;
-  const auto file = folder.write("input.safetensors", fuzz::text_of(data, size));
-  fuzz::accepted([&] { use(read_calibration(file)); });
+  const auto& folder = fuzz::folder_of(fuzz::text_of(data, size), {kCalibrationFile});
+  fuzz::accepted([&] { use(read_calibration(folder / kCalibrationFile)); });
   return 0;
 }

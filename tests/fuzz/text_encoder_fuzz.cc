@@ -2,16 +2,14 @@
 // accepted encodes a token.
 #include "stamp/models/text_encoder.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/input_folder.h"
+#include "tests/fuzz/input_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace stamp;
-  static const fuzz::InputFolder folder;
-  const auto [config, weights] = fuzz::two_files(fuzz::text_of(data, size));
-  folder.write("config.json", config);
-  folder.write("model.safetensors", weights);
+  const auto& folder =
+      fuzz::folder_of(fuzz::text_of(data, size), {"config.json", "model.safetensors"});
   fuzz::accepted([&] {
-    const auto encoder = open_text_encoder(folder.path());
+    const auto encoder = open_text_encoder(folder);
     const int32_t ids[] = {0, 0, 0};
     const uint8_t mask[] = {1, 1, 0};
     ForwardContext context;
